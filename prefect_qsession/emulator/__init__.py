@@ -1,0 +1,41 @@
+"""
+The Qiskit Runtime service, emulated on loopback.
+
+The unmodified `qiskit-ibm-runtime` client talks to it over HTTP and computes real circuits on it:
+
+    with Emulator() as emulator:
+        os.environ.update(emulator.environment())
+        service = QiskitRuntimeService()
+
+It shares no code with the rest of the package, so that it cannot agree with its mistakes.
+"""
+
+from prefect_qsession.emulator.clock import HandClock, RunningClock
+from prefect_qsession.emulator.pool import SimulatorPool
+from prefect_qsession.emulator.records import JobRecord, SessionRecord, Transition
+from prefect_qsession.emulator.server import Emulator, serve
+from prefect_qsession.emulator.settings import (
+    DeviceSettings,
+    EmulatorSettings,
+    InstanceSettings,
+    QueueSettings,
+    TimingSettings,
+    WorkloadLimits,
+)
+
+__all__ = [
+    "DeviceSettings",
+    "Emulator",
+    "EmulatorSettings",
+    "HandClock",
+    "InstanceSettings",
+    "JobRecord",
+    "QueueSettings",
+    "RunningClock",
+    "SessionRecord",
+    "SimulatorPool",
+    "TimingSettings",
+    "Transition",
+    "WorkloadLimits",
+    "serve",
+]

@@ -1,0 +1,65 @@
+"""The emulated service as a web application."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from prefect_qsession.emulator import errors
+from prefect_qsession.emulator.conductor import Conductor
+from prefect_qsession.emulator.identity import Identity
+from prefect_qsession.emulator.routes import backends, control, discovery, jobs, sessions
+from prefect_qsession.emulator.routes.requests import Emulation
+
+# The client takes a URL with "experimental" in it as it stands; from any other it would make up a
+# host name of its own, and lose the port.
+RUNTIME_PREFIX = "/experimental/api/v1"
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(conductor: Conductor, identity: Identity, *, with_control: bool) -> FastAPI:
+    """Build the application. It starts nothing: the conductor is its caller's to start."""
+    app = FastAPI(
+        title="Emulated Qiskit Runtime service", docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.emulation = Emulation(conductor, identity)
+    app.include_router(discovery.router)
+    for module in (backends, sessions, jobs):
+        app.include_router(module.router, prefix=RUNTIME_PREFIX)
+    if with_control:
+        app.include_router(control.router)
+    app.add_exception_handler(errors.ServiceError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_query)
+    app.add_exception_handler(HTTPException, _refuse_route)
+    app.add_exception_handler(Exception, _admit_bug)
+    return app
+
+
+def _answer(error: errors.ServiceError) -> Response:
+    return Response(error.body(), error.status, media_type="application/json")
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.ServiceError):
+        raise TypeError(error)
+    return _answer(error)
+
+
+async def _refuse_query(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise TypeError(error)
+    fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})
+    return _answer(errors.invalid_query(f"invalid {', '.join(fields)}"))
+
+
+async def _refuse_route(_: Request, error: Exception) -> Response:
+    wrong_method = getattr(error, "status_code", 404) == 405  # noqa: PLR2004 - an HTTP status
+    return _answer(errors.method_not_allowed() if wrong_method else errors.route_not_found())
+
+
+async def _admit_bug(request: Request, _: Exception) -> Response:
+    logger.error("unexpected error in %s %s", request.method, request.url.path)
+    return _answer(errors.internal_error())

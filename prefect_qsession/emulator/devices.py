@@ -1,0 +1,85 @@
+"""
+The devices: what the service tells about a QPU.
+
+The data are the snapshots of real devices in `qiskit_ibm_runtime`'s fake backends. The files are
+read as they are: the service's process imports no Qiskit, which keeps it small and quick to start.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from prefect_qsession.emulator.settings import DeviceSettings, DeviceStatus
+
+# Instructions that act on any qubit and are listed without a coupling map.
+_UNCOUPLED = ("measure", "reset", "delay", "barrier", "if_else", "for_loop", "switch_case", "box")
+
+
+@dataclass(frozen=True)
+class Device:
+    """
+    A QPU as its documents describe it.
+
+    *configuration* and *properties* are JSON texts, ready to send; *facts* is what a simulator must
+    know to tell whether a circuit fits.
+    """
+
+    name: str
+    status: DeviceStatus
+    num_qubits: int
+    version: str
+    processor: dict[str, str]
+    clops: int | None
+    configuration: str
+    properties: str
+    facts: str
+
+
+def load_device(settings: DeviceSettings) -> Device:
+    """Read a device's data, or raise `ValueError` if there are none for its model."""
+    configuration, properties = _model_data(settings.model)
+    configuration = configuration | {"backend_name": settings.name}
+    properties = properties | {"backend_name": settings.name}
+    processor = configuration.get("processor_type", {})
+    clops = configuration.get("clops_h") or configuration.get("clops")
+    return Device(
+        name=settings.name,
+        status=settings.status,
+        num_qubits=configuration["n_qubits"],
+        version=configuration["backend_version"],
+        processor={
+            "family": str(processor.get("family", "Unknown")),
+            "revision": str(processor.get("revision", "1")),
+        },
+        clops=clops if isinstance(clops, int) else None,
+        configuration=json.dumps(configuration, separators=(",", ":")),
+        properties=json.dumps(properties, separators=(",", ":")),
+        facts=json.dumps(_facts(configuration), separators=(",", ":")),
+    )
+
+
+def _facts(configuration: dict[str, Any]) -> dict[str, Any]:
+    instructions: dict[str, list[list[int]] | None] = dict.fromkeys(_UNCOUPLED)
+    for gate in configuration["gates"]:
+        instructions[gate["name"]] = gate.get("coupling_map")
+    return {"num_qubits": configuration["n_qubits"], "instructions": instructions}
+
+
+@cache
+def _model_data(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    # find_spec on a top-level package locates it without running it.
+    spec = find_spec("qiskit_ibm_runtime")
+    if spec is None or not spec.submodule_search_locations:
+        msg = "qiskit_ibm_runtime is not installed: its fake backends hold the devices' data"
+        raise ValueError(msg)
+    folder = Path(spec.submodule_search_locations[0], "fake_provider", "backends", model)
+    try:
+        configuration = json.loads((folder / f"conf_{model}.json").read_text())
+        properties = json.loads((folder / f"props_{model}.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        msg = f"no device data for model {model!r} in {folder}"
+        raise ValueError(msg) from error
+    return configuration, properties

@@ -1,0 +1,34 @@
+"""Why a job fails by its user's fault, with the reason codes of the service."""
+
+
+class JobFailure(Exception):
+    """The job cannot be run as it was sent."""
+
+    def __init__(self, code: int, reason: str, solution: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.solution = solution
+
+
+def not_loadable(why: str) -> JobFailure:
+    """Say that the parameters cannot be read."""
+    return JobFailure(
+        1506, f"The program cannot be loaded: {why}", "Check the inputs of the program."
+    )
+
+
+def not_in_target_isa(why: str) -> JobFailure:
+    """Say that a circuit is not made of the device's own instructions."""
+    return JobFailure(
+        1517,
+        f"The circuit is not in the target's instruction set: {why}",
+        "Transpile the circuit for the backend and try again.",
+    )
+
+
+def not_supported(what: str) -> JobFailure:
+    """Say that the emulator, unlike the service perhaps, does not do this."""
+    return JobFailure(
+        7001, f"Instruction {what} is not supported", "Use what the emulator's guide lists."
+    )

@@ -1,0 +1,217 @@
+"""The emulator as a server: in a thread of a test, or in a process of its own."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from prefect_qsession.emulator.app import RUNTIME_PREFIX, create_app
+from prefect_qsession.emulator.clock import HandClock, RunningClock
+from prefect_qsession.emulator.conductor import Conductor
+from prefect_qsession.emulator.identity import Identity
+from prefect_qsession.emulator.pool import SimulatorPool
+from prefect_qsession.emulator.records import JobRecord, SessionRecord
+from prefect_qsession.emulator.service import Service
+from prefect_qsession.emulator.settings import EmulatorSettings, InstanceSettings
+
+LOOPBACK = "127.0.0.1"
+
+logger = logging.getLogger(__name__)
+
+
+class Emulator:
+    """
+    Emulate the Qiskit Runtime service on loopback, for as long as the context lasts.
+
+    On leaving, the server, its threads and the simulator processes it started are gone, also when
+    the context is left by an exception. An emulator runs once.
+
+    Args:
+        settings: What the service is made of.
+        host: The address to listen on; anything but loopback is open to the network.
+        port: The port to listen on; 0 takes a free one.
+        simulators: A pool shared with other emulators; left running on exit.
+    """
+
+    def __init__(
+        self,
+        settings: EmulatorSettings | None = None,
+        *,
+        host: str = LOOPBACK,
+        port: int = 0,
+        simulators: SimulatorPool | None = None,
+    ) -> None:
+        self.settings = settings or EmulatorSettings()
+        self.clock: HandClock | RunningClock = (
+            HandClock() if self.settings.hand_clock else RunningClock(self.settings.time_scale)
+        )
+        self._own_simulators = simulators is None
+        self._simulators = simulators or SimulatorPool(
+            limit_seconds=self.settings.simulation_limit_seconds
+        )
+        self._conductor = Conductor(Service(self.settings), self.clock, self._simulators)
+        identity = Identity(self.settings.instances)
+        app = create_app(self._conductor, identity, with_control=self.settings.control)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._address = (host, port)
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+
+    # -- what a test looks at
+
+    @property
+    def url(self) -> str:
+        """The address of the emulator, which is also that of IAM and of resource search."""
+        host, port = self._bound()
+        return f"http://{host}:{port}"
+
+    @property
+    def runtime_url(self) -> str:
+        """The address of the Qiskit Runtime API."""
+        return self.url + RUNTIME_PREFIX
+
+    def environment(self, instance: InstanceSettings | None = None) -> dict[str, str]:
+        """
+        Return the environment in which an unmodified client talks to this emulator.
+
+        `QiskitRuntimeService()` then needs no argument. *instance* is one of the settings', the
+        first if not given.
+        """
+        chosen = instance or self.settings.instances[0]
+        return {
+            "QISKIT_IBM_CHANNEL": "ibm_quantum_platform",
+            "QISKIT_IBM_TOKEN": chosen.api_keys[0],
+            "QISKIT_IBM_URL": self.runtime_url,
+            "QISKIT_IBM_INSTANCE": chosen.crn,
+            "IAM_URL": self.url,
+            "GLOBAL_SEARCH_URL": self.url,
+            "GLOBAL_CATALOG_URL": f"{self.url}/catalog",
+        }
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        """Every session and batch so far, as it stands now, in order of creation."""
+        with self._conductor.attending() as (service, now):
+            return service.records(now)[0]
+
+    @property
+    def jobs(self) -> list[JobRecord]:
+        """Every job so far, as it stands now, in order of creation."""
+        with self._conductor.attending() as (service, now):
+            return service.records(now)[1]
+
+    # -- its life
+
+    def start(self) -> Self:
+        """Listen and answer, in a thread. Raise `OSError` if the port is taken."""
+        self._open()
+        self._thread = threading.Thread(target=self._serve, name="emulator-server", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop answering and leave nothing behind. Safe to repeat."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._close()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def run(self, on_ready: Callable[[Self], None] | None = None) -> None:
+        """
+        Listen and answer in this thread, until SIGINT or SIGTERM.
+
+        Calls *on_ready* once connections are accepted.
+        """
+        self._open()
+        try:
+            if on_ready is not None:
+                on_ready(self)
+            # uvicorn answers the signals with a clean end; raised again then, SIGINT is no error.
+            self._server.run(sockets=[self._listening()])
+        except KeyboardInterrupt:
+            logger.debug("interrupted")
+        finally:
+            self._close()
+
+    def _open(self) -> None:
+        if self._socket is not None:
+            msg = "this emulator runs already"
+            raise RuntimeError(msg)
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
+            *self._address, type=socket.SOCK_STREAM
+        )
+        # With the protocol named, asyncio sends small answers at once; without it, connections
+        # inherit "any" and each answer waits 40 ms for the client's acknowledgement.
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            # Connections are queued from here on, even before the server looks at them.
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            raise
+        self._socket = listening
+        self._simulators.start()
+        self._conductor.start()
+
+    def _close(self) -> None:
+        self._conductor.stop()
+        if self._own_simulators:
+            self._simulators.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._listening()]))
+
+    def _listening(self) -> socket.socket:
+        if self._socket is None:
+            msg = "the emulator is not running"
+            raise RuntimeError(msg)
+        return self._socket
+
+    def _bound(self) -> tuple[str, int]:
+        if not hasattr(self, "_bound_address"):
+            self._bound_address: tuple[str, int] = self._listening().getsockname()[:2]
+        return self._bound_address
+
+
+def serve(
+    settings: EmulatorSettings | None = None,
+    host: str = LOOPBACK,
+    port: int = 0,
+    on_ready: Callable[[Emulator], None] | None = None,
+) -> None:
+    """Run an emulator until SIGINT or SIGTERM; call *on_ready* with it once it listens."""
+    Emulator(settings, host=host, port=port).run(on_ready)

@@ -1,0 +1,169 @@
+"""
+Qiskit primitives bound to the session of the flow run they are asked for in.
+
+Each is a real primitive of Qiskit's, so that any library that takes a primitive takes it. Its `run`
+returns the client's own job: what that job raises, a failure on the backend included, passes
+through.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
+from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
+from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
+
+from prefect_qsession.flow_run_sessions import FlowRunSession, current_flow_run_session
+from prefect_qsession.gateway import ClientPrimitive
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import IBMBackend, RuntimeJobV2, Session
+    from qiskit_ibm_runtime.quantum_program import QuantumProgram
+
+
+class _Bound:
+    """What the three primitives share: a flow run's session, and options as the client has them."""
+
+    def __init__(self, session: FlowRunSession, primitive: ClientPrimitive) -> None:
+        self._session = session
+        self._primitive = primitive
+
+    @property
+    def options(self) -> Any:
+        """The client's options object; what is set on it holds for later runs."""
+        return self._primitive.options
+
+    def backend(self) -> "IBMBackend":
+        """Return the backend that jobs run on; this opens no session."""
+        return self._session.backend()
+
+
+class SessionEstimator(_Bound, BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no types
+    """Estimate expectation values in the flow run's session."""
+
+    def run(
+        self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
+    ) -> "RuntimeJobV2":
+        """
+        Submit the PUBs as one job, and return it; the first job of a flow run opens its session.
+
+        Args:
+            pubs: What to estimate: (ISA circuit, observables, parameter values, precision).
+            precision: For PUBs that state none; the option `default_precision` if left out.
+
+        Raises:
+            NotISA: A circuit uses what the backend does not have; no session was opened for it.
+            SessionError: The session is released, or lost.
+            ServiceError: The service did not open the session, or did not accept the job.
+        """
+        coerced = [EstimatorPub.coerce(pub, precision) for pub in pubs]
+        return self._session.submit(self._primitive, (pub.circuit for pub in coerced), coerced)
+
+
+class SessionSampler(_Bound, BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
+    """Sample measurement outcomes in the flow run's session."""
+
+    def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> "RuntimeJobV2":
+        """
+        Submit the PUBs as one job, and return it; the first job of a flow run opens its session.
+
+        Args:
+            pubs: What to sample: (ISA circuit, parameter values, shots).
+            shots: For PUBs that state none; the option `default_shots` if left out.
+
+        Raises:
+            NotISA: A circuit uses what the backend does not have; no session was opened for it.
+            SessionError: The session is released, or lost.
+            ServiceError: The service did not open the session, or did not accept the job.
+        """
+        coerced = [SamplerPub.coerce(pub, shots) for pub in pubs]
+        return self._session.submit(self._primitive, (pub.circuit for pub in coerced), coerced)
+
+
+class SessionExecutor(_Bound):
+    """Run quantum programs as they stand in the flow run's session."""
+
+    def run(self, program: "QuantumProgram") -> "RuntimeJobV2":
+        """
+        Submit the program as one job, and return it; the first job of a flow run opens its session.
+
+        Raises:
+            NotISA: A circuit uses what the backend does not have; no session was opened for it.
+            SessionError: The session is released, or lost.
+            ServiceError: The service did not open the session, or did not accept the job.
+        """
+        circuits = (item.circuit for item in program.items)
+        return self._session.submit(self._primitive, circuits, program)
+
+
+def estimator(options: Any = None, *, legacy: bool = False) -> SessionEstimator:
+    """
+    Return an Estimator for the flow run's session.
+
+    Args:
+        options: The client's `EstimatorOptions`, or a mapping of the same form.
+        legacy: Take the older generation, whose pre- and post-processing the service does.
+
+    Raises:
+        NotInSessionFlow: No session flow runs here.
+        ValueError: The options are not those of this primitive.
+    """
+    session = current_flow_run_session("estimator()")
+    return SessionEstimator(session, ClientPrimitive("estimator", options, legacy=legacy))
+
+
+def sampler(options: Any = None, *, legacy: bool = False) -> SessionSampler:
+    """
+    Return a Sampler for the flow run's session.
+
+    Args:
+        options: The client's `SamplerOptions`, or a mapping of the same form.
+        legacy: Take the older generation, whose pre- and post-processing the service does.
+
+    Raises:
+        NotInSessionFlow: No session flow runs here.
+        ValueError: The options are not those of this primitive.
+    """
+    session = current_flow_run_session("sampler()")
+    return SessionSampler(session, ClientPrimitive("sampler", options, legacy=legacy))
+
+
+def executor(options: Any = None) -> SessionExecutor:
+    """
+    Return an Executor for the flow run's session.
+
+    Args:
+        options: The client's `ExecutorOptions`, or a mapping of the same form.
+
+    Raises:
+        NotInSessionFlow: No session flow runs here.
+        ValueError: The options are not those of this primitive.
+    """
+    session = current_flow_run_session("executor()")
+    return SessionExecutor(session, ClientPrimitive("executor", options))
+
+
+def current_session() -> "Session":
+    """
+    Return the flow run's session as the client's own object, opening it if need be.
+
+    Leave its end to the flow run: do not close or cancel it, nor use it in a `with` statement.
+
+    Raises:
+        NotInSessionFlow: No session flow runs here.
+        SessionError: The session is released, or lost.
+        ServiceError: The service did not open it.
+    """
+    return current_flow_run_session("current_session()").acquire().client_session
+
+
+def current_backend() -> "IBMBackend":
+    """
+    Return the flow run's backend, to transpile for; this opens no session.
+
+    Raises:
+        NotInSessionFlow: No session flow runs here.
+        ConfigurationError: The block, instance or backend is unknown, or the backend is offline.
+        ServiceError: The service refused the key, or could not be reached.
+    """
+    return current_flow_run_session("current_backend()").backend()

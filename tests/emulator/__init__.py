@@ -1,0 +1,1 @@
+"""Tests of the emulator: the unmodified client is its judge."""
