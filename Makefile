@@ -1,6 +1,8 @@
 # Every target works as the first command on a machine that has only python3 (3.11 or later) and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# The lock names everything; to resolve it again would be slow, and could end elsewhere.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -10,8 +12,8 @@ setup: .venv/ready ## Create .venv with the locked packages, once
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --require-hashes -r requirements.lock
+	$(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@
 
 demo: setup ## Run the VQE flow against the emulator; KEEP=1 leaves the servers up

@@ -1,7 +1,7 @@
 """The emulator as a server: in a thread of a test, or in a process of its own."""
 
 import asyncio
-import logging
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -20,8 +20,6 @@ from prefect_qsession.emulator.service import Service
 from prefect_qsession.emulator.settings import EmulatorSettings, InstanceSettings
 
 LOOPBACK = "127.0.0.1"
-
-logger = logging.getLogger(__name__)
 
 
 class Emulator:
@@ -71,6 +69,7 @@ class Emulator:
         )
         self._address = (host, port)
         self._socket: socket.socket | None = None
+        self._bound_address: tuple[str, int] | None = None
         self._thread: threading.Thread | None = None
 
     # -- what a test looks at
@@ -78,7 +77,10 @@ class Emulator:
     @property
     def url(self) -> str:
         """The address of the emulator, which is also that of IAM and of resource search."""
-        host, port = self._bound()
+        if self._bound_address is None:
+            msg = "the emulator was not started"
+            raise RuntimeError(msg)
+        host, port = self._bound_address
         return f"http://{host}:{port}"
 
     @property
@@ -120,18 +122,27 @@ class Emulator:
 
     def start(self) -> Self:
         """Listen and answer, in a thread. Raise `OSError` if the port is taken."""
-        self._open()
-        self._thread = threading.Thread(target=self._serve, name="emulator-server", daemon=True)
+        self._socket = self._bind()
+        self._simulators.start()
+        self._conductor.start()
+        self._thread = threading.Thread(
+            target=self._serve, args=(self._socket,), name="emulator-server", daemon=True
+        )
         self._thread.start()
         return self
 
     def stop(self) -> None:
         """Stop answering and leave nothing behind. Safe to repeat."""
         self._server.should_exit = True
+        # First of all, so that no request waits for time to pass.
+        self._conductor.stop()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self._close()
+        if self._own_simulators:
+            self._simulators.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -146,26 +157,9 @@ class Emulator:
         """Stop."""
         self.stop()
 
-    def run(self, on_ready: Callable[[Self], None] | None = None) -> None:
-        """
-        Listen and answer in this thread, until SIGINT or SIGTERM.
-
-        Calls *on_ready* once connections are accepted.
-        """
-        self._open()
-        try:
-            if on_ready is not None:
-                on_ready(self)
-            # uvicorn answers the signals with a clean end; raised again then, SIGINT is no error.
-            self._server.run(sockets=[self._listening()])
-        except KeyboardInterrupt:
-            logger.debug("interrupted")
-        finally:
-            self._close()
-
-    def _open(self) -> None:
+    def _bind(self) -> socket.socket:
         if self._socket is not None:
-            msg = "this emulator runs already"
+            msg = "an emulator runs once"
             raise RuntimeError(msg)
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
             *self._address, type=socket.SOCK_STREAM
@@ -181,30 +175,11 @@ class Emulator:
         except OSError:
             listening.close()
             raise
-        self._socket = listening
-        self._simulators.start()
-        self._conductor.start()
+        self._bound_address = listening.getsockname()[:2]
+        return listening
 
-    def _close(self) -> None:
-        self._conductor.stop()
-        if self._own_simulators:
-            self._simulators.close()
-        if self._socket is not None:
-            self._socket.close()
-
-    def _serve(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._listening()]))
-
-    def _listening(self) -> socket.socket:
-        if self._socket is None:
-            msg = "the emulator is not running"
-            raise RuntimeError(msg)
-        return self._socket
-
-    def _bound(self) -> tuple[str, int]:
-        if not hasattr(self, "_bound_address"):
-            self._bound_address: tuple[str, int] = self._listening().getsockname()[:2]
-        return self._bound_address
+    def _serve(self, listening: socket.socket) -> None:
+        asyncio.run(self._server.serve(sockets=[listening]))
 
 
 def serve(
@@ -213,5 +188,20 @@ def serve(
     port: int = 0,
     on_ready: Callable[[Emulator], None] | None = None,
 ) -> None:
-    """Run an emulator until SIGINT or SIGTERM; call *on_ready* with it once it listens."""
-    Emulator(settings, host=host, port=port).run(on_ready)
+    """
+    Run an emulator until SIGINT or SIGTERM, then stop it and return.
+
+    Calls *on_ready* with the emulator once connections are accepted. For the main thread: signals
+    are answered there, and answered as before afterwards.
+    """
+    ended = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in signals}
+    try:
+        with Emulator(settings, host=host, port=port) as emulator:
+            if on_ready is not None:
+                on_ready(emulator)
+            ended.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from qiskit import QuantumCircuit
@@ -16,6 +17,9 @@ from prefect_qsession.emulator import (
     TimingSettings,
 )
 
+# Where the package is, for programs that tests start: with `-c`, Python looks there.
+REPOSITORY = Path(__file__).parents[2]
+
 MakeEmulator = Callable[..., Emulator]
 
 
@@ -23,7 +27,9 @@ MakeEmulator = Callable[..., Emulator]
 def _isolated_environment(monkeypatch, tmp_path):
     """Hide saved accounts, credentials files, proxies and settings of this machine."""
     for name in list(os.environ):
-        if name.startswith(("QISKIT", "IAM_", "GLOBAL_", "IBM_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("QISKIT", "IAM_", "GLOBAL_", "IBM_")) or name.lower().endswith(
+            "_proxy"
+        ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")

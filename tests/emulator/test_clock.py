@@ -7,9 +7,7 @@ from prefect_qsession.emulator.clock import HandClock, RunningClock, isoformat
 
 
 def test_a_hand_clock_moves_only_when_moved():
-    """
-    A hand clock shows the sum of its moves, on a grid of microseconds.
-    """
+    """A hand clock shows the sum of its moves, on a grid of microseconds."""
     clock = HandClock(start=1_750_000_000.0)
 
     clock.advance(59.999)
@@ -20,9 +18,7 @@ def test_a_hand_clock_moves_only_when_moved():
 
 @pytest.mark.parametrize("move", [-1.0, -0.000001])
 def test_a_hand_clock_refuses_to_run_backwards(move):
-    """
-    A negative move is an error and moves nothing.
-    """
+    """A negative move is an error and moves nothing."""
     clock = HandClock(start=100.0)
 
     with pytest.raises(ValueError, match="backwards"):
@@ -32,9 +28,7 @@ def test_a_hand_clock_refuses_to_run_backwards(move):
 
 
 def test_a_hand_clock_drives_one_emulator_at_most():
-    """
-    A clock that drives an emulator refuses a second one.
-    """
+    """A clock that drives an emulator refuses a second one."""
     clock = HandClock()
     clock.conduct_with(lambda _: None)
 
@@ -43,9 +37,7 @@ def test_a_hand_clock_drives_one_emulator_at_most():
 
 
 def test_a_fast_clock_needs_less_real_time():
-    """
-    On a clock at a thousand times the speed, a minute is 60 ms away.
-    """
+    """On a clock at a thousand times the speed, a minute is 60 ms away."""
     clock = RunningClock(speed=1000.0)
 
     assert 0.06 == pytest.approx(clock.real_seconds_until(clock.now() + 60), rel=0.2)
@@ -53,24 +45,18 @@ def test_a_fast_clock_needs_less_real_time():
 
 @pytest.mark.parametrize("speed", [0.0, -1.0])
 def test_a_clock_must_run_forwards(speed):
-    """
-    A speed that is not positive is refused.
-    """
+    """A speed that is not positive is refused."""
     with pytest.raises(ValueError, match="positive"):
         RunningClock(speed)
 
 
 def test_times_are_written_as_the_service_writes_them():
-    """
-    Times are UTC in ISO format with microseconds and a Z.
-    """
+    """Times are UTC in ISO format with microseconds and a Z."""
     assert "1970-01-01T00:01:00.500000Z" == isoformat(60.5)
 
 
 def test_due_things_happen_in_order_and_each_at_its_own_time():
-    """
-    Looking late changes neither the order of appointments nor the time they are told.
-    """
+    """Looking late changes neither the order of appointments nor the time they are told."""
     agenda, happened = Agenda(), []
     for at in (3.0, 1.0, 2.0):
         agenda.schedule(at, happened.append)
@@ -82,9 +68,7 @@ def test_due_things_happen_in_order_and_each_at_its_own_time():
 
 
 def test_what_is_called_off_does_not_happen():
-    """
-    An appointment that was called off is neither due nor run.
-    """
+    """An appointment that was called off is neither due nor run."""
     agenda, happened = Agenda(), []
     agenda.schedule(1.0, happened.append).call_off()
 
@@ -95,9 +79,7 @@ def test_what_is_called_off_does_not_happen():
 
 
 def test_what_becomes_due_on_the_way_happens_too():
-    """
-    An appointment made by another one is kept in the same run if its time has come.
-    """
+    """An appointment made by another one is kept in the same run if its time has come."""
     agenda, happened = Agenda(), []
     agenda.schedule(1.0, lambda at: agenda.schedule(at + 1, happened.append))
 

@@ -20,9 +20,7 @@ OTHER = InstanceSettings(
 
 
 def test_environment_variables_are_all_the_client_needs(service):
-    """
-    A service made without arguments sees the instance, its plan and its devices.
-    """
+    """A service made without arguments sees the instance, its plan and its devices."""
     [instance] = service.instances()
 
     assert ("emulated", "premium") == (instance["name"], instance["plan"])
@@ -31,9 +29,7 @@ def test_environment_variables_are_all_the_client_needs(service):
 
 @pytest.mark.parametrize(("name", "qubits"), [("ibm_sherbrooke", 127), ("ibm_manila", 5)])
 def test_devices_have_their_real_size_and_data(service, name, qubits):
-    """
-    A device has a target, a configuration and properties of full size.
-    """
+    """A device has a target, a configuration and properties of full size."""
     backend = service.backend(name)
 
     assert qubits == backend.num_qubits == backend.target.num_qubits
@@ -42,9 +38,7 @@ def test_devices_have_their_real_size_and_data(service, name, qubits):
 
 
 def test_a_wrong_key_is_refused_by_iam_in_ibms_form(emulator, connect, monkeypatch):
-    """
-    IAM answers a key it does not know with status 400 and its own error code.
-    """
+    """IAM answers a key it does not know with status 400 and its own error code."""
     form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": "wrong"}
 
     answer = requests.post(f"{emulator.url}/identity/token", data=form, timeout=5)
@@ -57,9 +51,7 @@ def test_a_wrong_key_is_refused_by_iam_in_ibms_form(emulator, connect, monkeypat
 
 
 def test_an_instance_of_another_key_is_out_of_reach(make_emulator, connect, monkeypatch):
-    """
-    A key opens the instances it belongs to, and the client says so of any other.
-    """
+    """A key opens the instances it belongs to, and the client says so of any other."""
     emulator = make_emulator(instances=(InstanceSettings(), OTHER))
     connect(emulator)
     monkeypatch.setenv("QISKIT_IBM_INSTANCE", OTHER.crn)
@@ -72,9 +64,7 @@ def test_an_instance_of_another_key_is_out_of_reach(make_emulator, connect, monk
     ("crn", "status", "code"), [(OTHER.crn, 403, 1200), ("crn:unknown", 404, 1279)]
 )
 def test_a_foreign_or_unknown_instance_is_refused_on_every_call(make_emulator, crn, status, code):
-    """
-    The runtime API checks on its own that the token opens the instance in the header.
-    """
+    """The runtime API checks on its own that the token opens the instance in the header."""
     emulator = make_emulator(instances=(InstanceSettings(), OTHER))
     headers = {"Authorization": "apikey emulator-api-key", "Service-CRN": crn}
 
@@ -87,9 +77,7 @@ def test_a_foreign_or_unknown_instance_is_refused_on_every_call(make_emulator, c
     "authorization", [None, "", "Bearer", "Bearer a.b.c", "Bearer é", "apikey wrong", "Basic eA=="]
 )
 def test_what_is_no_valid_token_is_refused(emulator, authorization):
-    """
-    Without a token of this service's IAM every call ends in 401.
-    """
+    """Without a token of this service's IAM every call ends in 401."""
     headers = {"Service-CRN": emulator.settings.instances[0].crn}
     if authorization is not None:
         headers["Authorization"] = authorization.encode()
@@ -100,9 +88,7 @@ def test_what_is_no_valid_token_is_refused(emulator, authorization):
 
 
 def test_a_token_of_another_emulator_is_not_valid_here(make_emulator, connect):
-    """
-    Tokens are signed: one service's token means nothing to another, even with the same keys.
-    """
+    """Tokens are signed: one service's token means nothing to another, even with the same keys."""
     first, second = make_emulator(), make_emulator()
     client = connect(first)
     token = client._get_api_client()._session.auth.tm.get_token()
@@ -118,9 +104,7 @@ def test_a_token_of_another_emulator_is_not_valid_here(make_emulator, connect):
 
 
 def test_a_client_with_a_stale_token_is_not_authorized(service, monkeypatch):
-    """
-    The client reports a refused token as such, from any call.
-    """
+    """The client reports a refused token as such, from any call."""
     client = service._get_api_client()
     monkeypatch.setattr(client._session.auth.tm, "get_token", lambda: "stale")
 
@@ -129,9 +113,7 @@ def test_a_client_with_a_stale_token_is_not_authorized(service, monkeypatch):
 
 
 def test_several_instances_are_told_apart(make_emulator, connect):
-    """
-    Jobs and usage of one instance are not seen from another.
-    """
+    """Jobs and usage of one instance are not seen from another."""
     both = InstanceSettings(crn="crn:v1:bluemix:public:quantum-computing:us-east:a/00:two::")
     emulator = make_emulator(instances=(InstanceSettings(), both))
     first, second = connect(emulator), connect(emulator, both)
@@ -144,9 +126,7 @@ def test_several_instances_are_told_apart(make_emulator, connect):
 
 
 def test_the_open_plan_refuses_dedicated_sessions_with_code_1352(make_emulator, connect):
-    """
-    A dedicated session on the Open plan is refused with IBM's words; a job runs.
-    """
+    """A dedicated session on the Open plan is refused with IBM's words; a job runs."""
     emulator = make_emulator(instances=(OTHER,))
     backend = connect(emulator).backend("ibm_manila")
 
@@ -166,9 +146,7 @@ def emulator_job_limit(backend) -> int:
 
 
 def test_an_offline_device_says_so_and_refuses_work(make_emulator, connect):
-    """
-    An offline device is listed as not operational, and neither jobs nor sessions get in.
-    """
+    """An offline device is listed as not operational, and neither jobs nor sessions get in."""
     devices = (
         DeviceSettings("ibm_manila", "manila", status="offline"),
         DeviceSettings("ibm_quito", "quito"),
@@ -186,9 +164,7 @@ def test_an_offline_device_says_so_and_refuses_work(make_emulator, connect):
 
 
 def test_a_device_in_maintenance_keeps_its_jobs_queued(make_bench):
-    """
-    A paused device is operational, warns, accepts jobs and runs none.
-    """
+    """A paused device is operational, warns, accepts jobs and runs none."""
     devices = (DeviceSettings("ibm_manila", "manila", status="paused"),)
     bench = make_bench(devices=devices)
     with pytest.warns(UserWarning, match="maintenance"):
@@ -202,9 +178,7 @@ def test_a_device_in_maintenance_keeps_its_jobs_queued(make_bench):
 
 
 def test_an_unknown_device_is_answered_in_bare_text(emulator, service):
-    """
-    A device the service does not have is the one 404 without IBM's error document.
-    """
+    """A device the service does not have is the one 404 without IBM's error document."""
     with pytest.raises(RequestsApiError) as refusal:
         service._get_api_client().backend_status("ibm_nowhere")
 
@@ -213,17 +187,13 @@ def test_an_unknown_device_is_answered_in_bare_text(emulator, service):
 
 
 def test_an_unknown_calibration_is_refused(service):
-    """
-    There is one calibration of each device; naming another is an error, not ignored.
-    """
+    """There is one calibration of each device; naming another is an error, not ignored."""
     with pytest.raises(RequestsApiError, match="calibration_id old is unknown"):
         service._get_api_client().backend_configuration("ibm_manila", calibration_id="old")
 
 
 def test_usage_grows_by_whole_seconds_up_to_the_limit(make_bench):
-    """
-    An instance's usage is what its jobs were charged, against its limit.
-    """
+    """An instance's usage is what its jobs were charged, against its limit."""
     bench = make_bench(instances=(InstanceSettings(usage_limit_seconds=15),))
     bench.submit()
     bench.clock.advance(10)

@@ -46,12 +46,8 @@ def assert_ibm_shaped(answer: requests.Response) -> None:
     ],
 )
 def test_what_the_service_does_not_offer_is_refused_in_ibms_form(emulator, method, path, status):
-    """
-    Unknown routes, methods and query values get IBM's error document and the right status.
-    """
-    answer = requests.request(
-        method, emulator.runtime_url + path, headers=HEADERS, timeout=5
-    )
+    """Unknown routes, methods and query values get IBM's error document and the right status."""
+    answer = requests.request(method, emulator.runtime_url + path, headers=HEADERS, timeout=5)
 
     assert status == answer.status_code
     assert_ibm_shaped(answer)
@@ -64,9 +60,7 @@ def test_what_the_service_does_not_offer_is_refused_in_ibms_form(emulator, metho
     ("method", "path"), [("POST", "/jobs"), ("POST", "/sessions"), ("PUT", "/jobs/x/tags")]
 )
 def test_garbage_bodies_are_refused_in_ibms_form(emulator, method, path, body):
-    """
-    A body that is not what the endpoint takes is refused with code 1208.
-    """
+    """A body that is not what the endpoint takes is refused with code 1208."""
     answer = requests.request(
         method, emulator.runtime_url + path, data=body, headers=HEADERS, timeout=5
     )
@@ -76,9 +70,7 @@ def test_garbage_bodies_are_refused_in_ibms_form(emulator, method, path, body):
 
 
 def test_an_unknown_session_mode_is_refused(emulator):
-    """
-    There are two modes of workloads with a session; another is a validation error.
-    """
+    """There are two modes of workloads with a session; another is a validation error."""
     answer = requests.post(
         f"{emulator.runtime_url}/sessions",
         json={"mode": "exclusive", "backend": "ibm_manila"},
@@ -91,9 +83,7 @@ def test_an_unknown_session_mode_is_refused(emulator):
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(emulator):
-    """
-    More than 50 MB is refused by its announced length, without reading it.
-    """
+    """More than 50 MB is refused by its announced length, without reading it."""
     connection = http.client.HTTPConnection(*emulator.url.removeprefix("http://").split(":"))
     connection.putrequest("POST", "/experimental/api/v1/jobs")
     for name, value in (HEADERS | {"Content-Length": "50000001"}).items():
@@ -106,23 +96,17 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(emulator):
 
 
 def test_a_body_of_unannounced_length_is_refused_when_it_grows_too_large(emulator):
-    """
-    A stream is given up as soon as it passes 50 MB.
-    """
+    """A stream is given up as soon as it passes 50 MB."""
     pieces = (b"x" * 1_000_000 for _ in range(51))
 
-    answer = requests.post(
-        f"{emulator.runtime_url}/jobs", data=pieces, headers=HEADERS, timeout=30
-    )
+    answer = requests.post(f"{emulator.runtime_url}/jobs", data=pieces, headers=HEADERS, timeout=30)
 
     assert 413 == answer.status_code
     assert_ibm_shaped(answer)
 
 
 def test_no_key_and_no_token_is_logged(emulator, connect, caplog):
-    """
-    At the lowest level of logging, neither the API key nor a token appears.
-    """
+    """At the lowest level of logging, neither the API key nor a token appears."""
     caplog.set_level(logging.DEBUG, logger="prefect_qsession")
     caplog.set_level(logging.DEBUG, logger="uvicorn")
     service = connect(emulator)
@@ -134,9 +118,7 @@ def test_no_key_and_no_token_is_logged(emulator, connect, caplog):
 
 
 def test_the_record_is_served_apart_from_the_emulated_routes(bench):
-    """
-    The control routes give the same record as the Python side, and move the hand clock.
-    """
+    """The control routes give the same record as the Python side, and move the hand clock."""
     bench.submit()
     url = bench.emulator.url
 
@@ -151,36 +133,28 @@ def test_the_record_is_served_apart_from_the_emulated_routes(bench):
 
 @pytest.mark.parametrize("seconds", [-1, "x", None])
 def test_the_hand_clock_takes_nothing_but_time(bench, seconds):
-    """
-    Moves that are no number of seconds forwards are refused.
-    """
+    """Moves that are no number of seconds forwards are refused."""
     url = f"{bench.emulator.url}/emulator/clock/advance"
 
     assert 400 == requests.post(url, json={"seconds": seconds}, timeout=5).status_code
 
 
 def test_a_running_clock_cannot_be_moved(emulator):
-    """
-    Only a hand clock is moved by hand.
-    """
+    """Only a hand clock is moved by hand."""
     url = f"{emulator.url}/emulator/clock/advance"
 
     assert 409 == requests.post(url, json={"seconds": 1}, timeout=5).status_code
 
 
 def test_the_control_routes_can_be_switched_off(make_emulator):
-    """
-    Without control the emulator serves nothing but what the service has.
-    """
+    """Without control the emulator serves nothing but what the service has."""
     url = make_emulator(control=False).url
 
     assert 404 == requests.get(f"{url}/emulator/record", timeout=5).status_code
 
 
 def test_asking_for_a_status_is_quick(bench):
-    """
-    A client that polls gets its answer in milliseconds; a stalled socket would take 40.
-    """
+    """A client that polls gets its answer in milliseconds; a stalled socket would take 40."""
     job = bench.submit()
     path = f"/experimental/api/v1/jobs/{job.job_id()}"
     connection = http.client.HTTPConnection(*bench.emulator.url.removeprefix("http://").split(":"))

@@ -25,9 +25,7 @@ def post(service, **body):
 
 
 def test_a_job_is_seen_queued_then_running_then_done(make_bench):
-    """
-    The client sees each state of a job in turn, and its times.
-    """
+    """The client sees each state of a job in turn, and its times."""
     from prefect_qsession.emulator import QueueSettings  # noqa: PLC0415
 
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=5))
@@ -44,9 +42,7 @@ def test_a_job_is_seen_queued_then_running_then_done(make_bench):
 
 
 def test_a_queued_job_is_cancelled_without_charge(bench):
-    """
-    A job cancelled in the queue costs nothing and has no result.
-    """
+    """A job cancelled in the queue costs nothing and has no result."""
     bench.submit()
     job = bench.submit()
     job.cancel()
@@ -57,9 +53,7 @@ def test_a_queued_job_is_cancelled_without_charge(bench):
 
 
 def test_a_running_job_is_cancelled_and_charged_for_its_time(bench):
-    """
-    A job cancelled while it runs makes room at once and is charged for the time it had.
-    """
+    """A job cancelled while it runs makes room at once and is charged for the time it had."""
     first, second = bench.submit(), bench.submit()
     bench.clock.advance(3.5)
     first.cancel()
@@ -69,9 +63,7 @@ def test_a_running_job_is_cancelled_and_charged_for_its_time(bench):
 
 
 def test_a_job_of_a_session_can_be_cancelled_alone(bench):
-    """
-    Cancelling one queued job of a session leaves the others and the session as they are.
-    """
+    """Cancelling one queued job of a session leaves the others and the session as they are."""
     session = Session(backend=bench.backend)
     jobs = [bench.submit(session) for _ in range(3)]
     jobs[1].cancel()
@@ -82,9 +74,7 @@ def test_a_job_of_a_session_can_be_cancelled_alone(bench):
 
 
 def test_a_job_that_is_over_cannot_be_cancelled(bench):
-    """
-    Cancelling a finished job is refused with 409, which the client knows.
-    """
+    """Cancelling a finished job is refused with 409, which the client knows."""
     job = bench.submit()
     bench.clock.advance(10)
 
@@ -93,9 +83,7 @@ def test_a_job_that_is_over_cannot_be_cancelled(bench):
 
 
 def test_a_job_is_deleted_only_when_it_is_over(bench):
-    """
-    A running job cannot be deleted; a finished one can, and is not found afterwards.
-    """
+    """A running job cannot be deleted; a finished one can, and is not found afterwards."""
     job = bench.submit()
     with pytest.raises(IBMRuntimeError, match="cannot be deleted"):
         bench.service.delete_job(job.job_id())
@@ -107,9 +95,7 @@ def test_a_job_is_deleted_only_when_it_is_over(bench):
 
 
 def test_a_job_can_be_found_again_with_its_result(bench):
-    """
-    Another client gets a job by its id, with its tags, inputs and result.
-    """
+    """Another client gets a job by its id, with its tags, inputs and result."""
     submitted = bench.submit(environment={"job_tags": ["mine"]}, default_shots=10)
     bench.clock.advance(10)
 
@@ -121,9 +107,7 @@ def test_a_job_can_be_found_again_with_its_result(bench):
 
 
 def test_jobs_are_listed_newest_first_by_every_filter(bench):
-    """
-    Each filter of the client's `jobs` selects exactly the jobs it should.
-    """
+    """Each filter of the client's `jobs` selects exactly the jobs it should."""
     start = datetime.fromtimestamp(bench.clock.now()).astimezone()
     session = Session(backend=bench.backend)
     alone = bench.submit(environment={"job_tags": ["a", "b"]})
@@ -151,9 +135,7 @@ def test_jobs_are_listed_newest_first_by_every_filter(bench):
 
 
 def test_a_long_list_comes_in_pages_of_exact_count(bench):
-    """
-    The client gets every job of a list of several pages, and no request too many.
-    """
+    """The client gets every job of a list of several pages, and no request too many."""
     for _ in range(23):
         post(bench.service)
 
@@ -162,9 +144,7 @@ def test_a_long_list_comes_in_pages_of_exact_count(bench):
 
 
 def test_tags_can_be_replaced_within_their_limits(bench):
-    """
-    Tags are replaced as a whole; nine of them, or one of 87 letters, are refused.
-    """
+    """Tags are replaced as a whole; nine of them, or one of 87 letters, are refused."""
     job = bench.submit()
     job.update_tags(["x" * 86])
 
@@ -175,9 +155,7 @@ def test_tags_can_be_replaced_within_their_limits(bench):
 
 
 def test_the_result_of_a_private_job_is_read_once(bench):
-    """
-    A private job gives its result the first time only, and its inputs never.
-    """
+    """A private job gives its result the first time only, and its inputs never."""
     job = bench.submit(environment={"private": True}, default_shots=10)
     bench.clock.advance(10)
 
@@ -187,9 +165,7 @@ def test_the_result_of_a_private_job_is_read_once(bench):
 
 
 def test_a_circuit_the_device_cannot_run_is_accepted_and_fails_later(bench):
-    """
-    A circuit outside the device's instruction set fails when it runs, charged for set-up.
-    """
+    """A circuit outside the device's instruction set fails when it runs, charged for set-up."""
     from qiskit_ibm_runtime import Executor, QuantumProgram  # noqa: PLC0415
 
     circuit = QuantumCircuit(2, 2)
@@ -200,16 +176,14 @@ def test_a_circuit_the_device_cannot_run_is_accepted_and_fails_later(bench):
     job = Executor(bench.backend).run(program)
     bench.clock.advance(2)
 
-    with pytest.raises(RuntimeJobFailureError, match="1517.*not in the target"):
+    with pytest.raises(RuntimeJobFailureError, match=r"1517.*not in the target"):
         job.result()
     assert 2 == job.usage()
     assert "'h' is not an instruction" in job.logs()
 
 
 def test_two_qubit_gates_must_sit_on_coupled_qubits(bench):
-    """
-    A two-qubit gate between qubits that are not coupled is outside the instruction set.
-    """
+    """A two-qubit gate between qubits that are not coupled is outside the instruction set."""
     from qiskit_ibm_runtime import Executor, QuantumProgram  # noqa: PLC0415
 
     circuit = QuantumCircuit(5, 1)
@@ -225,9 +199,7 @@ def test_two_qubit_gates_must_sit_on_coupled_qubits(bench):
 
 
 def test_too_many_executions_fail_the_job(bench):
-    """
-    More than ten million executions are over the service's job limits.
-    """
+    """More than ten million executions are over the service's job limits."""
     job = bench.submit(default_shots=10_000_001)
     bench.clock.advance(2)
 
@@ -235,9 +207,7 @@ def test_too_many_executions_fail_the_job(bench):
 
 
 def test_an_unknown_program_is_not_found(bench):
-    """
-    The client reports a program the service does not have as such.
-    """
+    """The client reports a program the service does not have as such."""
     options = {"backend": bench.backend, "instance": bench.backend._instance}
     with pytest.raises(RuntimeProgramNotFound):
         bench.service._run(program_id="nonsense", options=options, inputs={})
@@ -257,9 +227,7 @@ def test_an_unknown_program_is_not_found(bench):
     ],
 )
 def test_a_job_that_makes_no_sense_is_refused_with_a_code(bench, body, code):
-    """
-    Each part of a job's request is checked, and nothing is created when one is wrong.
-    """
+    """Each part of a job's request is checked, and nothing is created when one is wrong."""
     with pytest.raises(RequestsApiError, match=f'"code":{code}'):
         post(bench.service, **body)
 
@@ -267,9 +235,7 @@ def test_a_job_that_makes_no_sense_is_refused_with_a_code(bench, body, code):
 
 
 def test_a_job_must_be_for_its_sessions_device(bench):
-    """
-    A session is on one device; a job for another is refused.
-    """
+    """A session is on one device; a job for another is refused."""
     session = Session(backend=bench.backend)
 
     with pytest.raises(RequestsApiError, match="the session is on backend ibm_manila"):

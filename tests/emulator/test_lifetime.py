@@ -1,11 +1,11 @@
 """Starting and stopping: nothing is left behind."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import requests
@@ -20,6 +20,14 @@ from prefect_qsession.emulator import (
     TimingSettings,
 )
 
+from .conftest import REPOSITORY
+
+
+def open_descriptors() -> set[str]:
+    """Return the numbers of this process's open files and sockets."""
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
 SERVE = """
 import sys
 from prefect_qsession.emulator import serve
@@ -30,37 +38,37 @@ print("ended", flush=True)
 
 
 def test_an_emulator_leaves_no_thread_and_no_port_behind():
-    """
-    After the context, the threads, processes and sockets of an emulator are gone.
-    """
+    """After the context, the threads, processes and sockets of an emulator are gone."""
     threads = set(threading.enumerate())
-    descriptors = set(os.listdir("/proc/self/fd"))
+    descriptors = open_descriptors()
     with Emulator() as emulator:
         assert 404 == requests.get(emulator.url, timeout=5).status_code
         url = emulator.url
 
     assert threads == set(threading.enumerate())
-    assert descriptors == set(os.listdir("/proc/self/fd"))
+    assert descriptors == open_descriptors()
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
 
 
 def test_an_emulator_ends_cleanly_when_its_context_fails(simulators):
-    """
-    An exception inside the context passes through, and the server stops all the same.
-    """
-    with pytest.raises(KeyError), Emulator(simulators=simulators) as emulator:
-        url = emulator.url
-        raise KeyError
+    """An exception inside the context passes through, and the server stops all the same."""
+    emulator = Emulator(simulators=simulators)
+
+    def fail_inside() -> None:
+        with emulator:
+            assert 404 == requests.get(emulator.url, timeout=5).status_code
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
 
     with pytest.raises(requests.ConnectionError):
-        requests.get(url, timeout=5)
+        requests.get(emulator.url, timeout=5)
 
 
 def test_stopping_twice_is_no_error(simulators):
-    """
-    `stop` may be called again, and on an emulator that never started.
-    """
+    """`stop` may be called again, and on an emulator that never started."""
     emulator = Emulator(simulators=simulators)
     emulator.stop()
     Emulator(simulators=simulators).start().stop()
@@ -68,9 +76,7 @@ def test_stopping_twice_is_no_error(simulators):
 
 
 def test_the_port_can_be_chosen(simulators):
-    """
-    A named port is used; one that is taken is an error at the start.
-    """
+    """A named port is used; one that is taken is an error at the start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -81,9 +87,7 @@ def test_the_port_can_be_chosen(simulators):
 
 
 def test_a_shared_pool_outlives_its_emulators(simulators):
-    """
-    An emulator leaves a pool it was given as it is.
-    """
+    """An emulator leaves a pool it was given as it is."""
     with Emulator(simulators=simulators):
         pids = simulators.process_ids()
 
@@ -92,11 +96,13 @@ def test_a_shared_pool_outlives_its_emulators(simulators):
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_served_emulator_ends_on_a_signal(ending):
-    """
-    SIGINT and SIGTERM end the blocking server, and its caller goes on.
-    """
+    """SIGINT and SIGTERM end the blocking server, and its caller goes on."""
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVE],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         url = process.stdout.readline().strip()
         assert 404 == requests.get(url, timeout=5).status_code
@@ -104,8 +110,7 @@ def test_a_served_emulator_ends_on_a_signal(ending):
         output, problems = process.communicate(timeout=30)
 
     assert "Traceback" not in problems
-    if ending is signal.SIGINT:
-        assert ("ended\n", 0) == (output, process.returncode)
+    assert ("ended\n", 0) == (output, process.returncode)
 
 
 @pytest.mark.parametrize(
@@ -122,17 +127,13 @@ def test_a_served_emulator_ends_on_a_signal(ending):
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make):
-    """
-    What could not work is an error before anything starts.
-    """
+    """What could not work is an error before anything starts."""
     with pytest.raises(ValueError, match=r"."):
         make()
 
 
 def test_a_pool_is_started_by_its_first_task(simulators):
-    """
-    Constructing a pool or an emulator starts no process.
-    """
+    """Constructing a pool or an emulator starts no process."""
     pool = SimulatorPool()
     Emulator(simulators=pool)
 

@@ -57,18 +57,14 @@ def outcome_of(bench):
 
 
 def test_a_well_formed_payload_of_the_same_kind_runs(outcome_of):
-    """
-    The payloads below fail for what they hold, not for how they are sent.
-    """
+    """The payloads below fail for what they hold, not for how they are sent."""
     array = {"__type__": "ndarray", "__value__": as_npy(np.array([]))}
 
     assert "Completed" == outcome_of({"pubs": [[as_qpy(one_bit(), 17), array, 10]]}).status
 
 
 def test_nothing_is_unpickled(outcome_of, tmp_path):
-    """
-    An array of objects is refused before its pickle is read.
-    """
+    """An array of objects is refused before its pickle is read."""
     marker = tmp_path / "unpickled"
     array = {"__type__": "ndarray", "__value__": as_npy(np.array([Explosive(marker)]))}
     assert marker.name.encode() in pickle.dumps(Explosive(marker))
@@ -81,18 +77,14 @@ def test_nothing_is_unpickled(outcome_of, tmp_path):
 
 @pytest.mark.parametrize("kind", ["settings", "_json", "spmatrix", "Instruction", "NoiseModel", []])
 def test_no_module_named_by_the_payload_is_imported(outcome_of, kind):
-    """
-    Tagged values that name modules or classes are refused, whatever they name.
-    """
+    """Tagged values that name modules or classes are refused, whatever they name."""
     value = {"__type__": kind, "__module__": "os", "__class__": "system", "__value__": {}}
 
     assert 1506 == outcome_of({"pubs": [[value]]}).reason_code
 
 
 def test_old_circuits_with_foreign_expressions_are_refused(outcome_of):
-    """
-    A circuit in a format older than any current client's is not read.
-    """
+    """A circuit in a format older than any current client's is not read."""
     data = bytearray(zlib.decompress(base64.b64decode(as_qpy(one_bit(), 13)["__value__"])))
     data[6] = 10
     value = {"__type__": "QuantumCircuit", "__value__": packed(bytes(data))}
@@ -116,9 +108,7 @@ def test_old_circuits_with_foreign_expressions_are_refused(outcome_of):
 )
 @pytest.mark.parametrize("program", ["sampler", "estimator"])
 def test_broken_parameters_fail_the_job_as_not_loadable(outcome_of, params, program):
-    """
-    Whatever is wrong with the parameters, the job fails by its user's fault, with a reason.
-    """
+    """Whatever is wrong with the parameters, the job fails by its user's fault, with a reason."""
     job = outcome_of(params, program)
 
     assert ("Failed", 1506) == (job.status, job.reason_code)
@@ -139,18 +129,14 @@ def test_broken_parameters_fail_the_job_as_not_loadable(outcome_of, params, prog
     ],
 )
 def test_a_broken_quantum_program_fails_the_job_as_not_loadable(outcome_of, params):
-    """
-    The executor's parameters are held to their schema.
-    """
+    """The executor's parameters are held to their schema."""
     job = outcome_of(params, "executor")
 
     assert ("Failed", 1506) == (job.status, job.reason_code)
 
 
 def test_a_circuit_too_large_to_simulate_fails_alone(simulators):
-    """
-    A state that does not fit the memory limit fails its job; the next one is computed.
-    """
+    """A state that does not fit the memory limit fails its job; the next one is computed."""
     wide = QuantumCircuit(40, 40)
     for qubit in range(40):
         wide.sx(qubit)

@@ -59,23 +59,19 @@ def legacy_estimator(mode) -> EstimatorV2:
 
 @pytest.mark.parametrize("make_estimator", [legacy_estimator, Estimator])
 def test_both_estimators_estimate_within_their_error(mode, isa_ansatz, make_estimator):
-    """
-    With default options an estimate lies within five standard errors of the exact value.
-    """
+    """With default options an estimate lies within five standard errors of the exact value."""
     observable = OBSERVABLE.apply_layout(isa_ansatz.layout)
 
     [result] = make_estimator(mode).run([(isa_ansatz, observable, VALUES)]).result(timeout=60)
 
     assert () == np.shape(result.data.evs)
     assert 0 < result.data.stds < 0.05
-    assert EXACT == pytest.approx(result.data.evs, abs=5 * result.data.stds)
+    assert pytest.approx(result.data.evs, abs=5 * result.data.stds) == EXACT
 
 
 @pytest.mark.parametrize("make_sampler", [legacy_sampler, Sampler])
 def test_both_samplers_sample_the_state(mode, isa_measured, make_sampler):
-    """
-    With default options the frequencies of outcomes are those of the state.
-    """
+    """With default options the frequencies of outcomes are those of the state."""
     [result] = make_sampler(mode).run([(isa_measured, VALUES)]).result(timeout=60)
 
     counts = result.data.meas.get_counts()
@@ -85,9 +81,7 @@ def test_both_samplers_sample_the_state(mode, isa_measured, make_sampler):
 
 
 def test_the_executor_runs_plain_circuits(mode, isa_measured):
-    """
-    A quantum program of one circuit gives its shots, register by register.
-    """
+    """A quantum program of one circuit gives its shots, register by register."""
     program = QuantumProgram(shots=100)
     program.append_circuit_item(isa_measured, circuit_arguments=np.stack([VALUES, VALUES + 1]))
 
@@ -97,9 +91,7 @@ def test_the_executor_runs_plain_circuits(mode, isa_measured):
 
 
 def test_an_estimator_broadcasts_observables_against_parameters(service, isa_ansatz):
-    """
-    Shapes of parameter values and observables broadcast as in every Estimator.
-    """
+    """Shapes of parameter values and observables broadcast as in every Estimator."""
     terms = [[SparsePauliOp("ZIII")], [SparsePauliOp("IIIZ")], [SparsePauliOp("XXII")]]
     observables = [[op.apply_layout(isa_ansatz.layout) for op in row] for row in terms]
     values = np.stack([VALUES, VALUES + 0.5])
@@ -114,9 +106,7 @@ def test_an_estimator_broadcasts_observables_against_parameters(service, isa_ans
 
 
 def test_precision_sets_the_shots_and_the_error(service, isa_ansatz):
-    """
-    A precision p is reached with 1/p**2 shots per group of commuting terms.
-    """
+    """A precision p is reached with 1/p**2 shots per group of commuting terms."""
     observable = SparsePauliOp("XXXX").apply_layout(isa_ansatz.layout)
     estimator = legacy_estimator(service.backend("ibm_sherbrooke"))
 
@@ -127,22 +117,18 @@ def test_precision_sets_the_shots_and_the_error(service, isa_ansatz):
 
 
 def test_without_noise_the_estimator_is_exact(make_emulator, connect, isa_ansatz):
-    """
-    With noise "none" the service's estimator gives exact values, with no error.
-    """
+    """With noise "none" the service's estimator gives exact values, with no error."""
     backend = connect(make_emulator(noise="none")).backend("ibm_sherbrooke")
     observable = OBSERVABLE.apply_layout(isa_ansatz.layout)
 
     [result] = legacy_estimator(backend).run([(isa_ansatz, observable, VALUES)]).result()
 
-    assert EXACT == pytest.approx(float(result.data.evs), abs=1e-9)
+    assert pytest.approx(float(result.data.evs), abs=1e-9) == EXACT
     assert 0.0 == float(result.data.stds)
 
 
 def test_the_same_seed_gives_the_same_results(make_emulator, connect, isa_measured):
-    """
-    Equal jobs in equal order give equal shots with equal seeds, and others with another.
-    """
+    """Equal jobs in equal order give equal shots with equal seeds, and others with another."""
     shots = []
     for seed in (7, 7, 8):
         backend = connect(make_emulator(seed=seed)).backend("ibm_sherbrooke")
@@ -153,9 +139,7 @@ def test_the_same_seed_gives_the_same_results(make_emulator, connect, isa_measur
 
 
 def test_measuring_every_qubit_of_a_large_device_is_no_burden(service, to_isa):
-    """
-    A register of 127 bits, most of them from idle qubits, is sampled as any other.
-    """
+    """A register of 127 bits, most of them from idle qubits, is sampled as any other."""
     circuit = QuantumCircuit(4)
     circuit.h(0)
     for qubit in range(3):
@@ -172,9 +156,7 @@ def test_measuring_every_qubit_of_a_large_device_is_no_burden(service, to_isa):
 
 
 def test_a_circuit_that_reacts_to_measurements_runs(service):
-    """
-    Control flow on classical bits is simulated: a qubit measured one is flipped back.
-    """
+    """Control flow on classical bits is simulated: a qubit measured one is flipped back."""
     circuit = QuantumCircuit(1, 2)
     circuit.x(0)
     circuit.measure(0, 0)

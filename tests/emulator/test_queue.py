@@ -8,9 +8,7 @@ from prefect_qsession.emulator import DeviceSettings, QueueSettings, TimingSetti
 
 
 def test_in_job_mode_every_job_waits_behind_other_tenants(make_bench):
-    """
-    Each job in job mode has as many foreign jobs before it as the queue's settings say.
-    """
+    """Each job in job mode has as many foreign jobs before it as the queue's settings say."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=3, seconds_each=20))
     for _ in range(2):
         bench.submit()
@@ -20,9 +18,7 @@ def test_in_job_mode_every_job_waits_behind_other_tenants(make_bench):
 
 
 def test_other_tenants_are_seen_in_the_length_of_the_queue(make_bench):
-    """
-    The queue's length counts waiting jobs, whoever's, and shrinks as they run.
-    """
+    """The queue's length counts waiting jobs, whoever's, and shrinks as they run."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=3, seconds_each=20))
     bench.submit()
 
@@ -35,9 +31,7 @@ def test_other_tenants_are_seen_in_the_length_of_the_queue(make_bench):
 
 
 def test_a_device_may_have_a_queue_of_its_own(make_bench, connect):
-    """
-    A device's queue replaces the service's, so that the client finds the least busy.
-    """
+    """A device's queue replaces the service's, so that the client finds the least busy."""
     devices = (
         DeviceSettings("ibm_manila", "manila", queue=QueueSettings(5, 60)),
         DeviceSettings("ibm_quito", "quito"),
@@ -50,9 +44,7 @@ def test_a_device_may_have_a_queue_of_its_own(make_bench, connect):
 
 
 def test_a_job_holds_the_qpu_for_the_modelled_time(make_bench):
-    """
-    QPU time is the overhead plus a time per execution; the charge is in whole seconds.
-    """
+    """QPU time is the overhead plus a time per execution; the charge is in whole seconds."""
     bench = make_bench(timing=TimingSettings(overhead_seconds=2.0, seconds_per_execution=0.001))
     job = bench.submit(default_shots=300)
 
@@ -66,9 +58,7 @@ def test_a_job_holds_the_qpu_for_the_modelled_time(make_bench):
 
 
 def test_a_spread_of_times_is_drawn_by_the_seed(make_bench):
-    """
-    Spread times differ from job to job and are the same for the same seed.
-    """
+    """Spread times differ from job to job and are the same for the same seed."""
     drawn = []
     for seed in (1, 1, 2):
         bench = make_bench(seed=seed, timing=TimingSettings(fixed_seconds=10, spread=0.5))
@@ -83,9 +73,7 @@ def test_a_spread_of_times_is_drawn_by_the_seed(make_bench):
 
 
 def test_a_job_that_runs_too_long_is_cancelled_at_its_limit(bench):
-    """
-    A job is stopped when its QPU time reaches max_execution_time, and the client says why.
-    """
+    """A job is stopped when its QPU time reaches max_execution_time, and the client says why."""
     job = bench.submit(max_execution_time=4)
 
     bench.clock.advance(4)
@@ -97,9 +85,7 @@ def test_a_job_that_runs_too_long_is_cancelled_at_its_limit(bench):
 
 
 def test_usage_is_pending_until_the_job_is_over(bench):
-    """
-    A job's usage reads as zero and pending while it runs, and as its charge when it is done.
-    """
+    """A job's usage reads as zero and pending while it runs, and as its charge when it is done."""
     job = bench.submit()
     running = (job.metrics()["usage"], job.usage())
     bench.clock.advance(10)
@@ -110,9 +96,7 @@ def test_usage_is_pending_until_the_job_is_over(bench):
 
 
 def test_nothing_is_left_waiting_when_the_clock_runs_by_itself(make_emulator, connect):
-    """
-    On a fast running clock jobs start, end and make room without anybody asking.
-    """
+    """On a fast running clock jobs start, end and make room without anybody asking."""
     from .conftest import Bench  # noqa: PLC0415
 
     emulator = make_emulator(

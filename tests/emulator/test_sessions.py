@@ -16,9 +16,7 @@ def states(record) -> list[str]:
 
 
 def test_a_new_session_is_open_and_has_the_default_limits(bench):
-    """
-    Before its first job a session is open, accepts jobs, and nothing is billed.
-    """
+    """Before its first job a session is open, accepts jobs, and nothing is billed."""
     details = Session(backend=bench.backend).details()
 
     assert ("open", True, "dedicated") == (
@@ -38,9 +36,7 @@ def test_a_new_session_is_open_and_has_the_default_limits(bench):
 
 
 def test_a_session_starts_when_its_first_job_starts_running(make_bench):
-    """
-    The first job waits in line as any job; the session is active from the moment it runs.
-    """
+    """The first job waits in line as any job; the session is active from the moment it runs."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=2, seconds_each=30))
     session = Session(backend=bench.backend)
     job = bench.submit(session)
@@ -55,9 +51,7 @@ def test_a_session_starts_when_its_first_job_starts_running(make_bench):
 
 
 def test_jobs_of_an_active_session_go_straight_on(make_bench):
-    """
-    Only the first job of a session waits behind other tenants.
-    """
+    """Only the first job of a session waits behind other tenants."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=100))
     session = Session(backend=bench.backend)
     for seconds in (115, 15, 15):
@@ -69,9 +63,7 @@ def test_jobs_of_an_active_session_go_straight_on(make_bench):
 
 @pytest.mark.parametrize(("idle", "state"), [(60 - MILLISECOND, "active"), (60, "inactive")])
 def test_the_interactive_ttl_ends_at_sixty_seconds_sharp(bench, idle, state):
-    """
-    A session is active until 60 s after its last job, and inactive from then on.
-    """
+    """A session is active until 60 s after its last job, and inactive from then on."""
     session = Session(backend=bench.backend)
     bench.submit(session)
 
@@ -81,9 +73,7 @@ def test_the_interactive_ttl_ends_at_sixty_seconds_sharp(bench, idle, state):
 
 
 def test_the_interactive_ttl_starts_anew_after_each_job(bench):
-    """
-    A job within the interactive TTL restarts it when it completes.
-    """
+    """A job within the interactive TTL restarts it when it completes."""
     session = Session(backend=bench.backend)
     for _ in range(3):
         bench.submit(session)
@@ -93,9 +83,7 @@ def test_the_interactive_ttl_starts_anew_after_each_job(bench):
 
 
 def test_a_job_that_comes_at_the_last_instant_finds_the_session_inactive(make_bench):
-    """
-    At exactly 60 s the session is inactive: the job goes through the queue and reactivates it.
-    """
+    """At exactly 60 s the session is inactive: the job waits in line and reactivates it."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=5))
     session = Session(backend=bench.backend)
     bench.submit(session)
@@ -111,9 +99,7 @@ def test_a_job_that_comes_at_the_last_instant_finds_the_session_inactive(make_be
 
 
 def test_an_inactive_session_lets_other_work_in(make_bench):
-    """
-    A job in job mode waits as long as a session is active, and runs when it is not.
-    """
+    """A job in job mode waits as long as a session is active, and runs when it is not."""
     bench = make_bench()
     session = Session(backend=bench.backend)
     bench.submit(session)
@@ -129,9 +115,7 @@ def test_an_inactive_session_lets_other_work_in(make_bench):
 
 @pytest.mark.parametrize(("seconds", "state"), [(300 - MILLISECOND, "active"), (300, "closed")])
 def test_the_max_ttl_ends_at_its_second_sharp(make_bench, seconds, state):
-    """
-    A session is closed when max_time has passed since its first job started.
-    """
+    """A session is closed when max_time has passed since its first job started."""
     bench = make_bench(timing=TimingSettings(fixed_seconds=290.0))
     session = Session(backend=bench.backend, max_time="5m")
     bench.clock.advance(1000)
@@ -140,13 +124,11 @@ def test_the_max_ttl_ends_at_its_second_sharp(make_bench, seconds, state):
     bench.clock.advance(seconds)
 
     assert state == session.details()["state"]
-    assert (None if state == "active" else "max_ttl") == bench.session_record().ended_by
+    assert (None if "active" == state else "max_ttl") == bench.session_record().ended_by
 
 
 def test_the_max_ttl_does_not_pause_while_the_session_is_inactive(bench):
-    """
-    Inactive time counts: the session closes max_time after its start, whatever it did.
-    """
+    """Inactive time counts: the session closes max_time after its start, whatever it did."""
     session = Session(backend=bench.backend, max_time=200)
     bench.submit(session)
 
@@ -159,9 +141,7 @@ def test_the_max_ttl_does_not_pause_while_the_session_is_inactive(bench):
 
 
 def test_at_max_ttl_the_running_job_completes_and_the_queued_ones_fail(make_bench):
-    """
-    Nothing queued survives max_time; what runs is billed to its end, past the closing.
-    """
+    """Nothing queued survives max_time; what runs is billed to its end, past the closing."""
     bench = make_bench(timing=TimingSettings(fixed_seconds=60.0))
     session = Session(backend=bench.backend, max_time=90)
     jobs = [bench.submit(session) for _ in range(3)]
@@ -181,9 +161,7 @@ def test_at_max_ttl_the_running_job_completes_and_the_queued_ones_fail(make_benc
 
 
 def test_a_session_that_expired_refuses_jobs_with_code_1217(bench):
-    """
-    The client learns of an expired session by its next submission.
-    """
+    """The client learns of an expired session by its next submission."""
     session = Session(backend=bench.backend, max_time=20)
     bench.submit(session)
     bench.clock.advance(20)
@@ -194,22 +172,18 @@ def test_a_session_that_expired_refuses_jobs_with_code_1217(bench):
 
 @pytest.mark.parametrize(("seconds", "state"), [(1800 - MILLISECOND, "open"), (1800, "closed")])
 def test_a_session_that_is_never_used_closes_after_thirty_minutes(bench, seconds, state):
-    """
-    Without a job a session closes 30 minutes after it was opened, at no cost.
-    """
+    """Without a job a session closes 30 minutes after it was opened, at no cost."""
     session = Session(backend=bench.backend)
 
     bench.clock.advance(seconds)
 
     assert state == session.details()["state"]
-    assert (None if state == "open" else "unused") == bench.session_record().ended_by
+    assert (None if "open" == state else "unused") == bench.session_record().ended_by
     assert 0.0 == bench.session_record().usage_seconds
 
 
 def test_a_session_whose_job_is_still_queued_is_not_unused(make_bench):
-    """
-    A first job that waits longer than 30 minutes finds its session open.
-    """
+    """A first job that waits longer than 30 minutes finds its session open."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=3600))
     session = Session(backend=bench.backend)
     bench.submit(session)
@@ -220,9 +194,7 @@ def test_a_session_whose_job_is_still_queued_is_not_unused(make_bench):
 
 
 def test_a_session_whose_only_job_was_cancelled_counts_as_unused(make_bench):
-    """
-    Cancelling the queued first job leaves the session open until 30 minutes after its opening.
-    """
+    """Cancelling the queued first job leaves it open until 30 minutes after its opening."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=3600))
     session = Session(backend=bench.backend)
     bench.submit(session).cancel()
@@ -235,9 +207,7 @@ def test_a_session_whose_only_job_was_cancelled_counts_as_unused(make_bench):
 
 
 def test_closing_an_unused_session_closes_it_at_once(bench):
-    """
-    A session without jobs is closed as soon as it accepts none.
-    """
+    """A session without jobs is closed as soon as it accepts none."""
     session = Session(backend=bench.backend)
     session.close()
 
@@ -251,9 +221,7 @@ def test_closing_an_unused_session_closes_it_at_once(bench):
 
 
 def test_closing_an_idle_session_ends_its_billing_at_once(bench):
-    """
-    A session closed within its interactive TTL is billed up to the closing and no further.
-    """
+    """A session closed within its interactive TTL is billed up to the closing and no further."""
     with Session(backend=bench.backend) as session:
         bench.submit(session)
         bench.clock.advance(15)
@@ -264,9 +232,7 @@ def test_closing_an_idle_session_ends_its_billing_at_once(bench):
 
 
 def test_closing_lets_queued_jobs_run_and_ends_after_the_last(bench):
-    """
-    After close, accepted jobs complete with the session still active, then it closes.
-    """
+    """After close, accepted jobs complete with the session still active, then it closes."""
     session = Session(backend=bench.backend)
     for _ in range(3):
         bench.submit(session)
@@ -283,9 +249,7 @@ def test_closing_lets_queued_jobs_run_and_ends_after_the_last(bench):
 
 
 def test_cancelling_drops_queued_jobs_while_the_running_one_completes(bench):
-    """
-    After cancel, the running job completes, the queued ones are cancelled, then it closes.
-    """
+    """After cancel, the running job completes, the queued ones are cancelled, then it closes."""
     session = Session(backend=bench.backend)
     for _ in range(3):
         bench.submit(session)
@@ -302,9 +266,7 @@ def test_cancelling_drops_queued_jobs_while_the_running_one_completes(bench):
 
 
 def test_cancelling_after_closing_drops_what_was_still_queued(bench):
-    """
-    A session that was closed can still be cancelled, and then counts as cancelled.
-    """
+    """A session that was closed can still be cancelled, and then counts as cancelled."""
     session = Session(backend=bench.backend)
     for _ in range(2):
         bench.submit(session)
@@ -318,9 +280,7 @@ def test_cancelling_after_closing_drops_what_was_still_queued(bench):
 
 
 def test_a_session_waiting_in_line_leaves_it_when_cancelled(make_bench):
-    """
-    A cancelled session that never ran is closed at once, and nobody waits for it.
-    """
+    """A cancelled session that never ran is closed at once, and nobody waits for it."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=30))
     session = Session(backend=bench.backend)
     bench.submit(session)
@@ -334,9 +294,7 @@ def test_a_session_waiting_in_line_leaves_it_when_cancelled(make_bench):
 
 
 def test_accepting_jobs_again_does_not_reopen_a_closed_session(bench):
-    """
-    The flag can be set on a closed session, as on the service; jobs are refused all the same.
-    """
+    """The flag can be set on a closed session, as on the service; jobs are refused all the same."""
     session = Session(backend=bench.backend)
     session.close()
     url = f"/sessions/{session.session_id}"
@@ -353,9 +311,7 @@ def test_accepting_jobs_again_does_not_reopen_a_closed_session(bench):
 
 
 def test_a_session_can_be_found_again_by_its_id(bench):
-    """
-    Another client of the same instance attaches to a session and submits to it.
-    """
+    """Another client of the same instance attaches to a session and submits to it."""
     session = Session(backend=bench.backend)
 
     again = Session.from_id(session.session_id, bench.service)
@@ -366,9 +322,7 @@ def test_a_session_can_be_found_again_by_its_id(bench):
 
 
 def test_an_unknown_session_is_not_found(bench):
-    """
-    Looking for a session that is not there is a 404; closing it is no error for the client.
-    """
+    """Looking for a session that is not there is a 404; closing it is no error for the client."""
     with pytest.raises(IBMInputValueError, match="Session not found"):
         Session.from_id("no-such-session", bench.service)
     client = bench.service._get_api_client()
@@ -379,17 +333,13 @@ def test_an_unknown_session_is_not_found(bench):
 
 @pytest.mark.parametrize("max_time", [28801, 10**9])
 def test_max_time_cannot_exceed_the_limit_of_the_service(bench, max_time):
-    """
-    A session of more than eight hours is refused.
-    """
+    """A session of more than eight hours is refused."""
     with pytest.raises(RequestsApiError, match='"code":1208'):
         Session(backend=bench.backend, max_time=max_time)
 
 
 def test_two_sessions_on_one_device_take_turns(bench):
-    """
-    The second session's job waits until the first session is over.
-    """
+    """The second session's job waits until the first session is over."""
     first, second = Session(backend=bench.backend), Session(backend=bench.backend)
     bench.submit(first)
     waiting = bench.submit(second)
@@ -401,9 +351,7 @@ def test_two_sessions_on_one_device_take_turns(bench):
 
 
 def test_sessions_on_different_devices_do_not_wait_for_each_other(bench):
-    """
-    Each device has a QPU of its own.
-    """
+    """Each device has a QPU of its own."""
     other = Session(backend=bench.service.backend("ibm_sherbrooke"))
     bench.submit(Session(backend=bench.backend))
 
@@ -411,9 +359,7 @@ def test_sessions_on_different_devices_do_not_wait_for_each_other(bench):
 
 
 def test_a_batch_shares_the_device_and_is_billed_by_its_jobs(make_bench):
-    """
-    A batch's jobs go first once it is active, others' run in between, and idle time is free.
-    """
+    """A batch's jobs go first once it is active, others' run in between, and idle time is free."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=20))
     batch = Batch(backend=bench.backend)
     for _ in range(2):
@@ -434,9 +380,7 @@ def test_a_batch_shares_the_device_and_is_billed_by_its_jobs(make_bench):
 
 
 def test_an_inactive_batch_is_reactivated_through_the_queue(make_bench):
-    """
-    A later job of a batch waits behind other tenants and makes the batch active again.
-    """
+    """A later job of a batch waits behind other tenants and makes the batch active again."""
     bench = make_bench(queue=QueueSettings(jobs_ahead=1, seconds_each=20))
     batch = Batch(backend=bench.backend)
     bench.submit(batch)
@@ -449,9 +393,7 @@ def test_an_inactive_batch_is_reactivated_through_the_queue(make_bench):
 
 
 def test_a_batch_of_the_open_plan_lasts_ten_minutes(make_bench):
-    """
-    The Open plan has batches, shorter than the paid plans'.
-    """
+    """The Open plan has batches, shorter than the paid plans'."""
     bench = make_bench(instances=(InstanceSettings(plan="open"),))
 
     details = Batch(backend=bench.backend).details()
@@ -464,14 +406,15 @@ def test_a_batch_of_the_open_plan_lasts_ten_minutes(make_bench):
 
 
 def test_the_timestamps_tell_every_transition(bench):
-    """
-    The session's document lists each state with the time it was entered.
-    """
+    """The session's document lists each state with the time it was entered."""
     session = Session(backend=bench.backend)
     bench.submit(session)
     bench.clock.advance(100)
     session.close()
 
-    assert ["open", "active", "inactive", "closed"] == [
-        entry["status"] for entry in session.details()["timestamps"]
-    ]
+    assert [
+        "open",
+        "active",
+        "inactive",
+        "closed",
+    ] == [entry["status"] for entry in session.details()["timestamps"]]

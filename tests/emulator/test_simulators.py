@@ -1,16 +1,18 @@
 """The simulator processes: what they cost when something goes wrong, and that none is left."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
 from concurrent.futures import wait
+from pathlib import Path
 
 import pytest
 
 from prefect_qsession.emulator import SimulatorPool
 
-from .conftest import one_bit
+from .conftest import REPOSITORY, one_bit
 from .test_payloads import task_for
 
 
@@ -24,16 +26,13 @@ def pool():
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that only waits to be collected does not."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
 def test_a_process_that_is_killed_costs_its_job_and_is_replaced(pool):
-    """
-    The job whose process dies fails by the service's fault; the next one is computed.
-    """
+    """The job whose process dies fails by the service's fault; the next one is computed."""
     pool.submit(task_for(one_bit())).result(timeout=60)
     [before] = pool.process_ids()
     os.kill(before, signal.SIGKILL)
@@ -46,9 +45,7 @@ def test_a_process_that_is_killed_costs_its_job_and_is_replaced(pool):
 
 
 def test_a_simulation_that_takes_too_long_is_given_up():
-    """
-    A process that does not answer within the limit is killed, and its job fails.
-    """
+    """A process that does not answer within the limit is killed, and its job fails."""
     with SimulatorPool(limit_seconds=0.01) as pool:
         outcome = pool.submit(task_for(one_bit())).result(timeout=60)
 
@@ -56,9 +53,7 @@ def test_a_simulation_that_takes_too_long_is_given_up():
 
 
 def test_closing_a_pool_ends_its_processes_and_answers_every_task():
-    """
-    Nothing is left of a closed pool, and no future is left without a result.
-    """
+    """Nothing is left of a closed pool, and no future is left without a result."""
     pool = SimulatorPool()
     futures = [pool.submit(task_for(one_bit())) for _ in range(3)]
     pids = pool.process_ids()
@@ -72,9 +67,7 @@ def test_closing_a_pool_ends_its_processes_and_answers_every_task():
 
 
 def test_a_simulator_ends_when_the_service_is_killed():
-    """
-    A simulator whose service died by SIGKILL ends by itself.
-    """
+    """A simulator whose service died by SIGKILL ends by itself."""
     program = (
         "import sys, time\n"
         "from prefect_qsession.emulator import SimulatorPool\n"
@@ -84,13 +77,14 @@ def test_a_simulator_ends_when_the_service_is_killed():
         "sys.stdin.read()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as service:
         pid = int(service.stdout.readline())
         watched = os.pidfd_open(pid)
         service.kill()
-
-    import select  # noqa: PLC0415
 
     ended = select.select([watched], [], [], 30)[0]
     os.close(watched)
@@ -98,8 +92,6 @@ def test_a_simulator_ends_when_the_service_is_killed():
 
 
 def test_a_pool_needs_a_process():
-    """
-    A pool without processes is refused.
-    """
+    """A pool without processes is refused."""
     with pytest.raises(ValueError, match="at least one"):
         SimulatorPool(0)

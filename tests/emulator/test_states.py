@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from prefect_qsession.emulator.states import IllegalTransition as Illegal
 from prefect_qsession.emulator.states import (
     JobEvent,
     JobState,
@@ -12,7 +13,6 @@ from prefect_qsession.emulator.states import (
     next_job_state,
     next_session_state,
 )
-from prefect_qsession.emulator.states import IllegalTransition as Illegal
 
 LEGAL_FOR_SESSIONS = {
     ("open", "job dequeued"): "active",
@@ -37,9 +37,7 @@ LEGAL_FOR_JOBS = {
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(SessionState, SessionEvent)))
 def test_a_session_changes_state_as_the_guides_say_and_in_no_other_way(state, event):
-    """
-    Every pair of a session's state and event is either in the guides' diagram or refused.
-    """
+    """Every pair of a session's state and event is either in the guides' diagram or refused."""
     expected = LEGAL_FOR_SESSIONS.get((str(state), str(event)))
 
     if expected is None:
@@ -51,9 +49,7 @@ def test_a_session_changes_state_as_the_guides_say_and_in_no_other_way(state, ev
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(JobState, JobEvent)))
 def test_a_job_changes_state_only_forwards(state, event):
-    """
-    Every pair of a job's state and event either leads on or is refused; final states are final.
-    """
+    """Every pair of a job's state and event leads on or is refused; final states are final."""
     expected = LEGAL_FOR_JOBS.get((str(state), str(event)))
 
     if expected is None:
