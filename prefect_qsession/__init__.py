@@ -1,13 +1,11 @@
 """One IBM Quantum session per Prefect flow run: opened at the first job, never left open."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from prefect_qsession.credentials import QiskitRuntimeCredentials
-from prefect_qsession.decorators import session_flow
-from prefect_qsession.records import LeastBusy
-from prefect_qsession.task_runners import SessionTaskRunner
-
 if TYPE_CHECKING:
+    from prefect_qsession.credentials import QiskitRuntimeCredentials
+    from prefect_qsession.decorators import session_flow
     from prefect_qsession.primitives import (
         current_backend,
         current_session,
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
         executor,
         sampler,
     )
+    from prefect_qsession.records import LeastBusy
+    from prefect_qsession.task_runners import SessionTaskRunner
 
 __all__ = [
     "LeastBusy",
@@ -28,14 +28,26 @@ __all__ = [
     "session_flow",
 ]
 
-_PRIMITIVES = frozenset({"current_backend", "current_session", "estimator", "executor", "sampler"})
+_HOMES = {
+    "LeastBusy": "records",
+    "QiskitRuntimeCredentials": "credentials",
+    "SessionTaskRunner": "task_runners",
+    "current_backend": "primitives",
+    "current_session": "primitives",
+    "estimator": "primitives",
+    "executor": "primitives",
+    "sampler": "primitives",
+    "session_flow": "decorators",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Prefect imports every collection to register its blocks; Qiskit takes seconds to import, so
-    # what needs it is fetched when it is asked for.
-    if name in _PRIMITIVES:
-        from prefect_qsession import primitives  # noqa: PLC0415
-
-        return getattr(primitives, name)
+    # Each name is fetched when it is asked for: Qiskit takes seconds to import and Prefect one, and
+    # the emulator's processes, which pass through here, need neither.
+    if name in _HOMES:
+        return getattr(import_module(f"prefect_qsession.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,66 +1,16 @@
-"""One pool of simulators for the whole run, and emulators that differ in their settings."""
+"""The unmodified client, connected to an emulator, and a device on a clock moved by hand."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService, SamplerV2, Session
 
-from prefect_qsession.emulator import (
-    Emulator,
-    EmulatorSettings,
-    InstanceSettings,
-    SimulatorPool,
-    TimingSettings,
-)
+from prefect_qsession.emulator import Emulator, InstanceSettings, TimingSettings
 
 # Where the package is, for programs that tests start: with `-c`, Python looks there.
 REPOSITORY = Path(__file__).parents[2]
-
-MakeEmulator = Callable[..., Emulator]
-
-
-@pytest.fixture(autouse=True)
-def _isolated_environment(monkeypatch, tmp_path):
-    """Hide saved accounts, credentials files, proxies and settings of this machine."""
-    for name in list(os.environ):
-        if name.startswith(("QISKIT", "IAM_", "GLOBAL_", "IBM_")) or name.lower().endswith(
-            "_proxy"
-        ):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def simulators() -> Iterator[SimulatorPool]:
-    """Start simulator processes once."""
-    with SimulatorPool() as pool:
-        yield pool
-
-
-@pytest.fixture
-def make_emulator(simulators) -> Iterator[MakeEmulator]:
-    """Start emulators of given settings; a QPU takes no time unless told otherwise."""
-    with ExitStack() as stack:
-
-        def make(**settings) -> Emulator:
-            settings.setdefault("timing", TimingSettings.instant())
-            return stack.enter_context(
-                Emulator(EmulatorSettings(**settings), simulators=simulators)
-            )
-
-        yield make
-
-
-@pytest.fixture
-def emulator(make_emulator) -> Emulator:
-    """Start the default emulator, with an instant QPU."""
-    return make_emulator()
 
 
 @pytest.fixture

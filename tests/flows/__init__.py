@@ -1,0 +1,1 @@
+"""The flows of `flows/`, and what they compute with."""

@@ -1,0 +1,1 @@
+"""The real client against the emulator, and flows on a real Prefect server."""

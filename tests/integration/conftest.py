@@ -1,0 +1,65 @@
+"""A real Prefect server for the whole run, and a saved block for each test's emulator."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+from prefect import task
+from prefect.settings import PREFECT_HOME, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+from qiskit import QuantumCircuit
+
+from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler
+from prefect_qsession.emulator import Emulator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prefect_server(tmp_path_factory) -> Iterator[None]:
+    """Run a Prefect server as a process, with a database and a home that are thrown away."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    with temporary_settings({PREFECT_HOME: home}), prefect_test_harness():
+        yield
+
+
+@pytest.fixture
+def save_block() -> Callable[..., str]:
+    """Save credentials for an emulator, changed as asked, and return the name of the block."""
+
+    def save(emulator: Emulator, **changes) -> str:
+        block = QiskitRuntimeCredentials.from_environment(emulator.environment())
+        name = f"test-{uuid4()}"
+        QiskitRuntimeCredentials(**{**dict(block), **changes}).save(name)
+        return name
+
+    return save
+
+
+@pytest.fixture
+def block(save_block, emulator) -> str:
+    """Return the name of a saved block for the default emulator."""
+    return save_block(emulator)
+
+
+@task
+def measure_one() -> int:
+    """Measure a qubit that was flipped, as one job in the session of whatever runs here."""
+    return one()
+
+
+def one() -> int:
+    """Measure a qubit that was flipped: 1 on every shot."""
+    job = sampler().run([flipped_qubit(current_backend().num_qubits)], shots=10)
+    return round(sum(job.result()[0].data.c.array.ravel()) / 10)
+
+
+def flipped_qubit(num_qubits: int) -> QuantumCircuit:
+    """Return an ISA circuit, for any device that has an X gate, that measures 1."""
+    circuit = QuantumCircuit(num_qubits, 1, name="flipped")
+    circuit.x(0)
+    circuit.measure(0, 0)
+    return circuit
+
+
+def outcomes(emulator: Emulator) -> list[str | None]:
+    """Return how each session ended, by the emulator's own record."""
+    return [session.ended_by for session in emulator.sessions]

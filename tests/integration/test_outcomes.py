@@ -1,0 +1,245 @@
+"""How the session ends, for each way that a flow run ends, judged by the emulator."""
+
+import asyncio
+
+import pytest
+from prefect import flow, task
+from prefect.states import Completed, Failed
+
+from prefect_qsession import SessionTaskRunner, session_flow
+from tests.integration.conftest import measure_one, one, outcomes
+
+
+class Boom(Exception):
+    """What the flows of these tests raise."""
+
+
+def with_runner(block, **options):
+    """Make a session flow the plain way."""
+    runner = SessionTaskRunner(block, backend="ibm_manila")
+    return flow(task_runner=runner, **options)
+
+
+def with_decorator(block, **options):
+    """Make a session flow the recommended way."""
+    return session_flow(block, backend="ibm_manila", **options)
+
+
+both_ways = pytest.mark.parametrize("session", [with_runner, with_decorator])
+
+
+@both_ways
+def test_a_flow_run_that_returns_closes_its_one_session(session, block, emulator):
+    """Three jobs of a completed flow run share one session, which is closed."""
+
+    @session(block)
+    def three_jobs() -> int:
+        return sum(measure_one() for _ in range(3))
+
+    assert 3 == three_jobs()
+    assert ["close"] == outcomes(emulator)
+    assert {emulator.sessions[0].id} == {job.session_id for job in emulator.jobs}
+    assert 3 == len(emulator.jobs)
+
+
+@both_ways
+def test_a_flow_run_that_raises_cancels_its_session(session, block, emulator):
+    """The user's own error comes out, and the session is cancelled."""
+
+    @session(block)
+    def fails() -> None:
+        measure_one()
+        raise Boom
+
+    with pytest.raises(Boom):
+        fails()
+    assert ["cancel"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_returned_failed_state_cancels(session, block, emulator):
+    """A flow may fail without an exception; the state decides."""
+
+    @session(block)
+    def returns_failed():
+        measure_one()
+        return Failed(message="no convergence")
+
+    assert returns_failed(return_state=True).is_failed()
+    assert ["cancel"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_returned_completed_state_closes(session, block, emulator):
+    """A flow may also complete by a state."""
+
+    @session(block)
+    def returns_completed():
+        measure_one()
+        return Completed(message="converged")
+
+    assert returns_completed(return_state=True).is_completed()
+    assert ["close"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_failed_submitted_task_cancels(session, block, emulator):
+    """A flow that returns the future of a task that fails is Failed, and its session cancelled."""
+
+    @task
+    def fails() -> None:
+        measure_one()
+        raise Boom
+
+    @session(block)
+    def returns_future():
+        return fails.submit()
+
+    assert returns_future(return_state=True).is_failed()
+    assert ["cancel"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_timeout_cancels(session, block, emulator):
+    """A flow that takes longer than its `timeout_seconds` has its session cancelled."""
+
+    @session(block, timeout_seconds=2)
+    async def waits_forever() -> None:
+        one()
+        await asyncio.Event().wait()
+
+    state = asyncio.run(waits_forever(return_state=True))
+
+    assert "TimedOut" == state.name
+    assert ["cancel"] == outcomes(emulator)
+
+
+@both_ways
+def test_ctrl_c_cancels(session, block, emulator):
+    """KeyboardInterrupt is no Exception, and still no way to leave a session open."""
+
+    @session(block)
+    def interrupted() -> None:
+        measure_one()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert ["cancel"] == outcomes(emulator)
+
+
+@both_ways
+def test_each_attempt_of_a_retried_flow_has_a_session_of_its_own(session, block, emulator):
+    """The failed attempt's session is cancelled, the good one's closed."""
+    attempts: list[int] = []
+
+    @session(block, retries=1)
+    def fails_once() -> None:
+        measure_one()
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise Boom
+
+    fails_once()
+
+    assert ["cancel", "close"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_flow_run_without_jobs_opens_no_session(session, block, emulator):
+    """Nothing is opened for a flow that never reaches its first job."""
+
+    @session(block)
+    def no_jobs() -> int:
+        return 1
+
+    assert 1 == no_jobs()
+    assert [] == emulator.sessions
+
+
+@both_ways
+def test_generator_flows_hold_and_close_a_session(session, block, emulator):
+    """What the caller reads is computed in one session, closed at the end of the generator."""
+
+    @session(block)
+    def yields():
+        yield measure_one()
+        yield measure_one()
+
+    assert [1, 1] == list(yields())
+    assert ["close"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_generator_flow_that_is_left_early_closes_its_session(session, block, emulator):
+    """A caller that has read enough has not failed."""
+
+    @session(block)
+    def yields():
+        while True:
+            yield measure_one()
+
+    items = yields()
+    assert 1 == next(items)
+    items.close()
+
+    assert ["close"] == outcomes(emulator)
+
+
+@both_ways
+def test_async_generator_flows_hold_and_close_a_session(session, block, emulator):
+    """Async generators are flows like the others."""
+
+    @session(block)
+    async def yields():
+        yield one()
+        yield one()
+
+    async def read() -> list[int]:
+        return [item async for item in yields()]
+
+    assert [1, 1] == asyncio.run(read())
+    assert ["close"] == outcomes(emulator)
+
+
+def test_the_decorator_releases_before_the_final_state_is_reported(block, emulator):
+    """A completion hook, which runs after the state is set, already finds the session closed."""
+    seen: list[str | None] = []
+
+    @session_flow(
+        block, backend="ibm_manila", on_completion=[lambda *_: seen.extend(outcomes(emulator))]
+    )
+    def one_job() -> None:
+        measure_one()
+
+    one_job()
+
+    assert ["close"] == seen
+
+
+def test_a_plain_call_of_the_function_opens_and_releases_nothing(block, emulator):
+    """`flow.fn()` is the bare function, for users' own unit tests."""
+
+    @session_flow(block, backend="ibm_manila")
+    def doubled(x: int) -> int:
+        return 2 * x
+
+    assert 4 == doubled.fn(2)
+    assert [] == emulator.sessions
+
+
+def test_a_release_that_the_service_does_not_confirm_hides_nothing(block, emulator, caplog):
+    """With the service gone, the user's error still comes out, and the log names the session."""
+
+    @session_flow(block, backend="ibm_manila")
+    def fails() -> None:
+        measure_one()
+        emulator.stop()
+        raise Boom
+
+    with pytest.raises(Boom):
+        fails()
+    assert any(
+        emulator.sessions[0].id in record.message and "may still be open" in record.message
+        for record in caplog.records
+    )

@@ -1,0 +1,1 @@
+"""Policies and vocabulary, without I/O."""

@@ -1,0 +1,191 @@
+"""The life of one session, with a service that the test answers for, step by step."""
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from prefect_qsession.exceptions import (
+    ServiceUnavailable,
+    SessionLost,
+    SessionNotOpen,
+    SessionRefused,
+)
+from prefect_qsession.lifecycle import SessionLifecycle
+from prefect_qsession.records import SessionDetails
+from prefect_qsession.states import Outcome, SessionState
+
+
+@dataclass
+class RecordingSession:
+    """A session that notes what is asked of it, and fails as often as it is told to."""
+
+    session_id: str = "session-1"
+    asked: list[str] = field(default_factory=list)
+    failures_left: int = 0
+
+    def close(self) -> None:
+        self._ask("close")
+
+    def cancel(self) -> None:
+        self._ask("cancel")
+
+    def details(self) -> SessionDetails:
+        raise NotImplementedError
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.failures_left:
+            self.failures_left -= 1
+            raise ServiceUnavailable("no answer", retryable=True)
+
+
+@pytest.fixture
+def session() -> RecordingSession:
+    return RecordingSession()
+
+
+@pytest.fixture
+def lifecycle(session) -> SessionLifecycle[RecordingSession]:
+    return SessionLifecycle(lambda: session)
+
+
+def test_nothing_is_opened_before_it_is_needed():
+    """A flow run that submits no job never asks for a session, however it ends."""
+    opened: list[RecordingSession] = []
+    lifecycle = SessionLifecycle(lambda: opened.append(RecordingSession()) or opened[-1])
+
+    assert not lifecycle.release(Outcome.CANCEL)
+    assert [] == opened
+    assert SessionState.CANCELLED == lifecycle.state
+
+
+def test_every_caller_gets_the_one_session_even_when_many_come_at_once():
+    """Eight threads that need a session while it is being opened share the one that is opened."""
+    go = threading.Event()
+    opened: list[RecordingSession] = []
+
+    def open_session() -> RecordingSession:
+        go.wait()
+        opened.append(RecordingSession())
+        return opened[-1]
+
+    lifecycle = SessionLifecycle(open_session)
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(lifecycle.acquire) for _ in range(8)]
+        go.set()
+        got = [future.result() for future in waiting]
+
+    assert 1 == len(opened)
+    assert [opened[0]] * 8 == got
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_session_is_released_as_asked_and_only_once(lifecycle, session, outcome):
+    """The first release reaches the service, a second does nothing."""
+    lifecycle.acquire()
+
+    assert [True, False] == [lifecycle.release(outcome), lifecycle.release(outcome)]
+    assert [outcome.value] == session.asked
+    assert lifecycle.state.is_final
+
+
+def test_a_released_session_takes_no_more_jobs(lifecycle):
+    """A task that comes too late is told so, with the id of the session."""
+    lifecycle.acquire()
+    lifecycle.release(Outcome.CLOSE)
+
+    with pytest.raises(SessionNotOpen, match="session-1 is closed"):
+        lifecycle.acquire()
+
+
+def test_a_release_that_is_not_confirmed_can_be_asked_again(lifecycle, session):
+    """A failed request leaves the session closing, and the next release asks once more."""
+    session.failures_left = 1
+    lifecycle.acquire()
+
+    with pytest.raises(ServiceUnavailable):
+        lifecycle.release(Outcome.CLOSE)
+
+    assert SessionState.CLOSING == lifecycle.state
+    assert lifecycle.release(Outcome.CLOSE)
+    assert ["close", "close"] == session.asked
+    assert SessionState.CLOSED == lifecycle.state
+
+
+def test_a_close_that_was_not_confirmed_can_become_a_cancel(lifecycle, session):
+    """When the flow run fails after all, the second request is a cancel."""
+    session.failures_left = 1
+    lifecycle.acquire()
+    with pytest.raises(ServiceUnavailable):
+        lifecycle.release(Outcome.CLOSE)
+
+    assert lifecycle.release(Outcome.CANCEL)
+    assert ["close", "cancel"] == session.asked
+
+
+def test_a_cancel_is_never_weakened_to_a_close(lifecycle, session):
+    """After a cancel that was not confirmed, a close asks to cancel again."""
+    session.failures_left = 1
+    lifecycle.acquire()
+    with pytest.raises(ServiceUnavailable):
+        lifecycle.release(Outcome.CANCEL)
+
+    assert lifecycle.release(Outcome.CLOSE)
+    assert ["cancel", "cancel"] == session.asked
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_session_released_while_it_is_opened_is_cancelled_by_its_opener(session, outcome):
+    """The release does not wait for a request that may hang; the opener cancels what it gets."""
+    asked_to_open, answer = threading.Event(), threading.Event()
+
+    def open_session() -> RecordingSession:
+        asked_to_open.set()
+        answer.wait()
+        return session
+
+    lifecycle = SessionLifecycle(open_session)
+    with ThreadPoolExecutor(1) as threads:
+        opening: Future[RecordingSession] = threads.submit(lifecycle.acquire)
+        asked_to_open.wait()
+        released_here = lifecycle.release(outcome)
+        state_meanwhile = lifecycle.state
+        answer.set()
+        error = opening.exception()
+
+    assert not released_here
+    assert SessionState.CANCELLING == state_meanwhile
+    assert isinstance(error, SessionNotOpen)
+    assert ["cancel"] == session.asked
+    assert SessionState.CANCELLED == lifecycle.state
+
+
+def test_a_refused_session_can_be_asked_for_again(session):
+    """The error reaches the caller, and the next caller tries anew."""
+    answers = iter([SessionRefused("no"), session])
+
+    def open_session() -> RecordingSession:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    lifecycle = SessionLifecycle(open_session)
+
+    with pytest.raises(SessionRefused):
+        lifecycle.acquire()
+    assert session is lifecycle.acquire()
+
+
+def test_a_lost_session_has_nothing_to_release_and_takes_no_jobs(lifecycle, session):
+    """What the service ended is neither closed nor cancelled again."""
+    lifecycle.acquire()
+    lifecycle.lose()
+
+    with pytest.raises(SessionLost, match="session-1"):
+        lifecycle.acquire()
+    assert not lifecycle.release(Outcome.CLOSE)
+    assert [] == session.asked
+    assert SessionState.CLOSED == lifecycle.state
