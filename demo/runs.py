@@ -24,10 +24,10 @@ class PlannedFailure(RuntimeError):
 def failing_vqe() -> None:
     """Evaluate some energies of H2, and fail."""
     molecule = hydrogen(0.75)
-    ansatz, operator = prepare(molecule.operator, layers=1)
+    ansatz, operator = prepare(molecule.operator, rotations=1)
     rng = np.random.default_rng(7)
     energies: list[float] = []
     for iteration in range(1, FAILS_AT):
-        parameters = rng.uniform(-np.pi, np.pi, ansatz.num_parameters)
-        energies.append(energy(iteration, ansatz, operator, parameters, 0.02))
+        parameters = rng.normal(0.0, 0.3, ansatz.num_parameters)
+        energies.append(energy(iteration, ansatz, operator, parameters, 0.01))
     raise PlannedFailure(min(energies), exact_ground_energy(molecule.operator))

@@ -15,11 +15,11 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, Field
 from qiskit import QuantumCircuit
-from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
 from scipy.optimize import minimize
 
+from flows.ansatz import coupled_cluster
 from flows.molecules import (
     EXACT_QUBITS,
     Molecule,
@@ -66,9 +66,9 @@ def vqe(
     molecule: Literal["H2", "LiH"] = "H2",
     bond_length: Annotated[float, Field(ge=0.2, le=2.85)] = 0.75,
     operator_file: Path | None = None,
-    layers: Annotated[int, Field(ge=1, le=8)] = 1,
+    rotations: Annotated[int, Field(ge=1)] = 4,
     max_evaluations: Annotated[int, Field(ge=2, le=10_000)] = 60,
-    precision: Annotated[float, Field(gt=0)] = 0.02,
+    precision: Annotated[float, Field(gt=0)] = 0.01,
     seed: int = 7,
     legacy: bool = False,
 ) -> VQEResult:
@@ -79,7 +79,7 @@ def vqe(
         molecule: H2 (2 qubits) or LiH (4 qubits).
         bond_length: Of H2, in angstrom.
         operator_file: JSON with Pauli terms, instead of a molecule; see `flows/molecules.py`.
-        layers: Repetitions of the ansatz.
+        rotations: Parameters of the ansatz at the most; H2 has use for one, LiH for fifteen.
         max_evaluations: How often the optimiser may ask; one more measures the result.
         precision: Standard error of one evaluation, in hartree.
         seed: Of the first parameters.
@@ -87,7 +87,7 @@ def vqe(
     """
     problem = _problem(molecule, bond_length, operator_file)
     # Transpiling takes a while, and the session bills from its first job on: so it comes first.
-    ansatz, operator = prepare(problem.operator, layers)
+    ansatz, operator = prepare(problem.operator, rotations)
     energies: list[float] = []
 
     def cost(parameters: NDArray[np.float64]) -> float:
@@ -95,9 +95,9 @@ def vqe(
         energies.append(value)
         return value
 
-    first = np.random.default_rng(seed).uniform(-np.pi, np.pi, ansatz.num_parameters)
+    first = np.random.default_rng(seed).normal(0.0, 0.1, ansatz.num_parameters)
     found = minimize(
-        cost, first, method="COBYLA", options={"maxiter": max_evaluations, "rhobeg": 1.0}
+        cost, first, method="COBYLA", options={"maxiter": max_evaluations, "rhobeg": 0.5}
     )
     final = energy(len(energies) + 1, ansatz, operator, found.x, precision / 3, legacy=legacy)
     qubits = problem.operator.num_qubits
@@ -112,14 +112,12 @@ def vqe(
     )
 
 
-def prepare(operator: SparsePauliOp, layers: int) -> tuple[QuantumCircuit, SparsePauliOp]:
+def prepare(operator: SparsePauliOp, rotations: int) -> tuple[QuantumCircuit, SparsePauliOp]:
     """Return an ansatz for the operator, and the operator, both in terms of the backend."""
-    # Real amplitudes suffice: molecular Hamiltonians without magnetic fields are real.
-    ansatz = efficient_su2(operator.num_qubits, su2_gates=["ry"], reps=layers)
     passes = generate_preset_pass_manager(
         optimization_level=3, backend=current_backend(), seed_transpiler=1
     )
-    isa_ansatz = passes.run(ansatz)
+    isa_ansatz = passes.run(coupled_cluster(operator, rotations))
     return isa_ansatz, operator.apply_layout(isa_ansatz.layout)
 
 

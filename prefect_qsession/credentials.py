@@ -35,6 +35,9 @@ class QiskitRuntimeCredentials(CredentialsBlock):
 
     _block_type_name: ClassVar[str | None] = "Qiskit Runtime Credentials"
     _block_type_slug: ClassVar[str | None] = "qiskit-runtime-credentials"
+    _documentation_url: ClassVar[HttpUrl | None] = HttpUrl(
+        "https://quantum.cloud.ibm.com/docs/guides/cloud-setup"
+    )
     _description: ClassVar[str | None] = (
         "Credentials of an IBM Quantum account, for flows that hold a Qiskit Runtime session."
     )

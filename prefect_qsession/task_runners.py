@@ -73,11 +73,6 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
 
     __hash__ = None  # type: ignore[assignment]  # as Prefect's own runners
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Prefect pickles a flow, and its runner with it, to run it in another process; a session
-        # has locks and stays here.
-        return self.__dict__ | {"flow_run_session": None}
-
     def __enter__(self) -> Self:
         super().__enter__()
         settings = QSessionSettings()

@@ -1,0 +1,1 @@
+"""What prefect-qsession costs, measured: each module runs by itself and prints its figures."""

@@ -1,0 +1,93 @@
+"""The credentials block: what it holds, how it looks from outside, and the service it gives."""
+
+import os
+
+import pytest
+from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from pydantic import ValidationError
+from qiskit_ibm_runtime import QiskitRuntimeService
+
+from prefect_qsession import QiskitRuntimeCredentials
+from prefect_qsession.credentials import load_credentials
+
+KEY = "an-api-key-that-must-not-show"
+
+
+class TestTheBlock(BlockStandardTestSuite):
+    """Prefect's own expectations of a block."""
+
+    @pytest.fixture
+    def block(self):
+        """Return the block's class."""
+        return QiskitRuntimeCredentials
+
+    # It has no logo yet: one from an outside URL would be a broken picture offline.
+    test_has_a_valid_image = None
+
+
+@pytest.fixture
+def credentials() -> QiskitRuntimeCredentials:
+    """Return a block for a service that does not exist."""
+    return QiskitRuntimeCredentials(
+        api_key=KEY,
+        instance="mine",
+        runtime_url="http://127.0.0.1:1/api",
+        proxies={"urls": {"https": f"http://user:{KEY}@proxy"}},
+    )
+
+
+def test_making_saving_and_loading_it_asks_nothing_of_the_runtime_service(credentials):
+    """A block for a service that does not exist can be made, saved and loaded."""
+    credentials.save("points-nowhere")
+
+    assert KEY == load_credentials("points-nowhere").api_key.get_secret_value()
+
+
+def test_it_survives_being_saved(credentials):
+    """What is loaded equals what was saved, secrets included."""
+    credentials.save("round-trip")
+
+    assert credentials.account() == load_credentials("round-trip").account()
+
+
+@pytest.mark.parametrize("show", [repr, str, lambda block: block.model_dump_json()])
+def test_the_secrets_do_not_show(credentials, show):
+    """Neither the key nor the proxy's password is in any way of printing it."""
+    assert KEY not in show(credentials)
+    assert KEY not in repr(credentials.account())
+
+
+def test_a_validation_error_does_not_show_the_key():
+    """Pydantic prints the input of what failed, but not of a secret."""
+    with pytest.raises(ValidationError) as refused:
+        QiskitRuntimeCredentials(api_key=KEY, instance="", channel="carrier-pigeon")
+    assert KEY not in str(refused.value)
+
+
+def test_the_service_it_gives_is_ready(emulator):
+    """With nothing but the block, the client finds its instance and backends."""
+    block = QiskitRuntimeCredentials.from_environment(emulator.environment())
+
+    service = block.get_service()
+
+    assert isinstance(service, QiskitRuntimeService)
+    assert {"ibm_manila", "ibm_sherbrooke"} == {backend.name for backend in service.backends()}
+
+
+def test_an_instance_may_be_given_by_name(emulator):
+    """The name of an instance serves as well as its CRN."""
+    block = QiskitRuntimeCredentials.from_environment(emulator.environment())
+    by_name = block.model_copy(update={"instance": emulator.settings.instances[0].name})
+
+    assert emulator.settings.instances[0].crn == by_name.get_service().active_instance()
+
+
+def test_two_services_of_one_process_do_not_mix(make_emulator, monkeypatch):
+    """The addresses of one account leave no trace for the next, nor in the environment."""
+    monkeypatch.setenv("IAM_URL", "http://127.0.0.1:1")
+    for emulator in (make_emulator(), make_emulator()):
+        block = QiskitRuntimeCredentials.from_environment(emulator.environment())
+        assert block.get_service().backends()
+
+    assert "http://127.0.0.1:1" == os.environ["IAM_URL"]
+    assert "GLOBAL_SEARCH_URL" not in os.environ

@@ -1,0 +1,97 @@
+"""Every primitive of both generations computes what it should, in the session, over HTTP."""
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
+from qiskit_ibm_runtime.quantum_program import QuantumProgram
+
+from prefect_qsession import current_session, estimator, executor, sampler, session_flow
+from tests.integration.conftest import flipped_qubit, outcomes
+
+pytestmark = pytest.mark.filterwarnings("ignore:The (Estimator|Sampler)V2 class is deprecated")
+
+DEVICES = {"ibm_manila": 5, "ibm_sherbrooke": 127}
+
+
+def minus_one(num_qubits: int) -> tuple[QuantumCircuit, SparsePauliOp]:
+    """Return an ISA circuit that flips a qubit, and the observable that is -1 then."""
+    circuit = QuantumCircuit(num_qubits)
+    circuit.x(0)
+    return circuit, SparsePauliOp.from_sparse_list([("Z", [0], 1.0)], num_qubits=num_qubits)
+
+
+@pytest.mark.parametrize("backend", DEVICES)
+@pytest.mark.parametrize("legacy", [False, True], ids=["client-side", "legacy"])
+def test_the_estimator_estimates(legacy, backend, emulator, block):
+    """Z of a flipped qubit is -1."""
+
+    def run() -> float:
+        job = estimator({"default_shots": 1000}, legacy=legacy).run([minus_one(DEVICES[backend])])
+        return float(job.result()[0].data.evs)
+
+    assert pytest.approx(-1.0, abs=0.1) == session_flow(block, backend=backend)(run)()
+    assert ["estimator" if legacy else "executor"] == [job.program for job in emulator.jobs]
+    assert ["close"] == outcomes(emulator)
+
+
+@pytest.mark.parametrize("backend", DEVICES)
+@pytest.mark.parametrize("legacy", [False, True], ids=["client-side", "legacy"])
+def test_the_sampler_samples(legacy, backend, emulator, block):
+    """Each of the shots asked for measures 1."""
+
+    def run() -> dict[str, int]:
+        job = sampler(legacy=legacy).run([flipped_qubit(DEVICES[backend])], shots=50)
+        counts: dict[str, int] = job.result()[0].data.c.get_counts()
+        return counts
+
+    assert {"1": 50} == session_flow(block, backend=backend)(run)()
+    assert ["sampler" if legacy else "executor"] == [job.program for job in emulator.jobs]
+    assert ["close"] == outcomes(emulator)
+
+
+@pytest.mark.parametrize("backend", DEVICES)
+def test_the_executor_executes(backend, emulator, block):
+    """A quantum program runs as it stands."""
+
+    def run() -> int:
+        program = QuantumProgram(shots=20)
+        program.append_circuit_item(flipped_qubit(DEVICES[backend]))
+        return int(executor().run(program).result()[0]["c"].sum())
+
+    assert 20 == session_flow(block, backend=backend)(run)()
+    assert ["close"] == outcomes(emulator)
+
+
+def test_options_can_be_set_after_the_primitive_is_made(emulator, block):
+    """The options object is the client's own, and what is set on it counts."""
+
+    def run() -> int:
+        primitive = sampler({"default_shots": 10})
+        primitive.options.default_shots = 30
+        return int(primitive.run([flipped_qubit(5)]).result()[0].data.c.num_shots)
+
+    assert 30 == session_flow(block, backend="ibm_manila")(run)()
+
+
+def test_one_job_may_carry_many_pubs(emulator, block):
+    """The PUBs of one run stay one job, and each has its result."""
+
+    def run() -> int:
+        return len(sampler().run([flipped_qubit(5)] * 3, shots=10).result())
+
+    assert 3 == session_flow(block, backend="ibm_manila")(run)()
+    assert 1 == len(emulator.jobs)
+
+
+def test_the_bare_session_serves_the_clients_own_primitives(emulator, block):
+    """What our primitives do not offer can be had from the client, in the same session."""
+
+    def run() -> int:
+        from qiskit_ibm_runtime.executor_sampler import Sampler  # noqa: PLC0415
+
+        sampler().run([flipped_qubit(5)], shots=10).result()
+        job = Sampler(mode=current_session()).run([flipped_qubit(5)], shots=10)
+        return int(job.result()[0].data.c.num_shots)
+
+    assert 10 == session_flow(block, backend="ibm_manila")(run)()
+    assert [2] == [len(session.job_ids) for session in emulator.sessions]
