@@ -101,6 +101,7 @@ def main() -> None:
 
 def measure(plan: Plan) -> dict[str, Any]:
     """Run the plan on servers of its own, and return the report."""
+    load, _, _ = os.getloadavg()
     figures: dict[str, float] = {}
     points: list[dict[str, Any]] = []
     with _prefect_server() as wait_for_prefect:
@@ -116,6 +117,7 @@ def measure(plan: Plan) -> dict[str, Any]:
             "iterations": plan.iterations,
             "points": points,
             "cores": os.cpu_count(),
+            "load_average_at_start": load,
             "python": platform.python_version(),
             **{name: version(name) for name in ("prefect", "qiskit-ibm-runtime")},
             "left_out": "requests per job: the emulator's record does not count requests",
@@ -150,7 +152,7 @@ def _run_pairs(
     ours(work.first(WARM_UP_ITERATIONS))
     pairs: list[Pair] = []
     for number in range(point.pairs):
-        # What the one leaves behind, such as logs under way, is to slow the other as often.
+        # Whatever the first leaves for the second, it does so as often either way.
         ours_first = number % 2 == 1
         if ours_first:
             cost_of_ours, cost_of_bare = ours(work), bare(work)
@@ -218,7 +220,7 @@ def _prefect_server() -> Iterator[Callable[[], None]]:
 def _emulator(job_seconds: float) -> Iterator[dict[str, str]]:
     """Run an emulator, and hand out what it printed for its users' environment."""
     start = ("prefect_qsession.cli", "emulator", "start", "--job-seconds", str(job_seconds))
-    with _process(*start) as emulator:
+    with _process(*start, stdout=subprocess.PIPE) as emulator:
         lines = takewhile(lambda line: "Ctrl-C" not in line, emulator.stdout or ())
         exports = [shlex.split(line)[1] for line in lines if line.startswith("export ")]
         if not exports:
@@ -227,10 +229,12 @@ def _emulator(job_seconds: float) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _process(*module_and_arguments: str) -> Iterator[subprocess.Popen[str]]:
+def _process(
+    *module_and_arguments: str, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
     """Run a Python module as a process, until the end of the context."""
     command = [sys.executable, "-m", *module_and_arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=stdout, text=True) as process:
         try:
             yield process
         finally:

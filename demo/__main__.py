@@ -78,10 +78,13 @@ def _watched(servers: Servers, title: str, jobs: int, run: Callable[[], Any]) ->
     with _progress(title, jobs) as show:
         over = threading.Event()
 
+        def update() -> None:
+            for story in record.sessions(servers.emulator_url)[earlier:]:
+                show(story.finished_jobs, story.session["state"])
+
         def follow() -> None:
             while not over.wait(0.25):
-                for story in record.sessions(servers.emulator_url)[earlier:]:
-                    show(story.finished_jobs, str(story.session["state"]))
+                update()
 
         follower = threading.Thread(target=follow)
         follower.start()
@@ -90,6 +93,7 @@ def _watched(servers: Servers, title: str, jobs: int, run: Callable[[], Any]) ->
         finally:
             over.set()
             follower.join()
+            update()
 
 
 @contextmanager
@@ -104,6 +108,8 @@ def _progress(title: str, jobs: int) -> Iterator[Callable[[int, str], None]]:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(title, total=jobs, state="none yet")
         yield lambda done, state: progress.update(bar, completed=done, state=state)
+        # An optimiser may be content before it has asked as often as it may.
+        progress.update(bar, total=progress.tasks[bar].completed)
 
 
 def _tell(servers: Servers, state: Any, energy: str) -> None:
