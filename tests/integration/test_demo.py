@@ -1,0 +1,44 @@
+"""`make demo` shows what it promises, and leaves nothing behind."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def processes_marked(mark: str) -> list[str]:
+    """Return the processes that have inherited a mark in their environment."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_text():
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue  # it ended meanwhile, or is not ours
+    return found
+
+
+def test_the_demonstration_tells_one_closed_and_one_cancelled_session():
+    """Two sessions, every job finished, an energy within 0.02 hartree, and no process left."""
+    mark = f"demo-test-{uuid4()}"
+    ran = subprocess.run(
+        [sys.executable, "-m", "demo"],
+        cwd=REPOSITORY,
+        env={**os.environ, "QSESSION_DEMO_MARK": mark},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = ran.stdout
+
+    assert ["closed", "cancelled"] == re.findall(r"outcome +(closed|cancelled):", told)
+    assert ["Completed", "Failed"] == re.findall(r"flow run +(\w+)", told)
+    assert 2 == len(set(re.findall(r"session +([0-9a-f-]{36}) on ibm_sherbrooke", told)))
+    assert 2 == len(re.findall(r"jobs +\d+ Completed; 0 left in the queue", told))
+    [off, _] = re.findall(r"hartree, (\d\.\d+) from the exact", told)
+    assert float(off) <= 0.02
+    assert [] == processes_marked(mark)
