@@ -1,4 +1,4 @@
-"""The two flows of the demonstration; import it once the environment names the Prefect server."""
+"""The two flows of the demonstration."""
 
 import numpy as np
 

@@ -1,0 +1,126 @@
+"""
+Run both flows against servers that are up, and tell what happened: `python -m demo.story URL URL`.
+
+Expects in its environment the Prefect API to use, and the account that the emulator printed.
+"""
+
+import os
+
+# The story is told here; what the flow runs log is in the UI. Read when these are imported.
+os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+os.environ.setdefault("QISKIT_IBM_RUNTIME_LOG_LEVEL", "ERROR")
+
+import argparse
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import State
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from demo import record
+from demo.runs import FAILS_AT, PlannedFailure, failing_vqe, vqe
+from prefect_qsession import QiskitRuntimeCredentials
+
+BLOCK = "qsession-demo"
+BACKEND = "ibm_sherbrooke"
+EVALUATIONS = 40
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Story:
+    """Where to run, and where to look."""
+
+    prefect_url: str
+    emulator_url: str
+
+    def tell(self) -> None:
+        """Run both flows, one after the other, and say what became of their sessions."""
+        QiskitRuntimeCredentials.from_environment().save(BLOCK)
+        os.environ["PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS"] = BLOCK
+        os.environ["PREFECT_INTEGRATIONS_QSESSION_BACKEND"] = BACKEND
+
+        state = self._watch(
+            "1. A VQE that completes",
+            EVALUATIONS + 1,
+            lambda: vqe(max_evaluations=EVALUATIONS, return_state=True),
+        )
+        result = state.result()
+        energy = _compared(result.energy, result.exact_energy)
+        self._report(state, f"{energy}, measured at the end")
+
+        state = self._watch(
+            "2. A VQE that fails", FAILS_AT - 1, lambda: failing_vqe(return_state=True)
+        )
+        error = state.result(raise_on_failure=False)
+        if not isinstance(error, PlannedFailure):
+            raise SystemExit(f"The failing flow run ended otherwise than planned: {error!r}")
+        self._report(state, f"{_compared(error.best, error.exact)}, the best until it failed")
+
+    def _watch(self, title: str, jobs: int, run: Callable[[], Any]) -> State[Any]:
+        """Run a flow with a bar that follows its jobs, as the emulator sees them."""
+        earlier = len(record.sessions(self.emulator_url))
+        over = threading.Event()
+        with _progress(title, jobs) as show:
+
+            def update() -> None:
+                for story in record.sessions(self.emulator_url)[earlier:]:
+                    show(story.finished_jobs, story.session["state"])
+
+            def follow() -> None:
+                while not over.wait(0.25):
+                    update()
+
+            follower = threading.Thread(target=follow)
+            follower.start()
+            try:
+                state: State[Any] = run()
+            finally:
+                over.set()
+                follower.join()
+                update()
+        return state
+
+    def _report(self, state: State[Any], energy: str) -> None:
+        lines = {
+            "flow run": state.name,
+            **record.sessions(self.emulator_url)[-1].lines(),
+            "energy": energy,
+            "look at": f"{self.prefect_url}/runs/flow-run/{state.state_details.flow_run_id}",
+        }
+        for subject, line in lines.items():
+            console.print(f"  {subject:<9} {line}", soft_wrap=True)
+        console.print()
+
+
+@contextmanager
+def _progress(title: str, jobs: int) -> Iterator[Callable[[int, str], None]]:
+    columns = (
+        TextColumn(f"[bold]{title:<24}[/bold]"),
+        BarColumn(),
+        TextColumn("{task.completed:>2.0f} jobs"),
+        TextColumn("session {task.fields[state]:<8}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(title, total=jobs, state="none yet")
+        yield lambda done, state: progress.update(bar, completed=done, state=state)
+        # An optimiser may be content before it has asked as often as it may.
+        progress.update(bar, total=progress.tasks[bar].completed)
+
+
+def _compared(energy: float, exact: float) -> str:
+    return f"{energy:.4f} hartree, {abs(energy - exact):.4f} from the exact {exact:.4f}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m demo.story", description=__doc__)
+    parser.add_argument("prefect_url")
+    parser.add_argument("emulator_url")
+    options = parser.parse_args()
+    Story(options.prefect_url, options.emulator_url).tell()
