@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from benchmarks._loops import Work
 
 WARM_UP_ITERATIONS = 2
+START_SECONDS = 120.0
 
 QUIET = {
     # The flow runs' own logs go to the server, as everyone's do, but not between our lines.
@@ -206,10 +207,10 @@ def _prefect_server() -> Iterator[Callable[[], None]]:
 
     A new database takes it more than ten seconds, which are better used than waited for.
     """
-    with TemporaryDirectory(prefix="qsession-benchmark-") as home, socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-        probe.close()
+    with TemporaryDirectory(prefix="qsession-benchmark-") as home:
+        with socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
         url = f"http://127.0.0.1:{port}/api"
         os.environ |= QUIET | {"PREFECT_HOME": home, "PREFECT_API_URL": url}
         with _process("prefect", "server", "start", "--port", port) as server:
@@ -242,12 +243,13 @@ def _process(
 
 
 def _wait_for_answer(process: subprocess.Popen[str], url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own loopback address
                 return
         except OSError:
-            if process.poll() is not None:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("The Prefect server did not start.") from None
             time.sleep(0.1)
 
