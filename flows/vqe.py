@@ -67,7 +67,7 @@ def vqe(
     bond_length: Annotated[float, Field(ge=0.2, le=2.85)] = 0.75,
     operator_file: Path | None = None,
     rotations: Annotated[int, Field(ge=1)] = 4,
-    max_evaluations: Annotated[int, Field(ge=2, le=10_000)] = 60,
+    max_evaluations: Annotated[int, Field(ge=1, le=10_000)] = 60,
     precision: Annotated[float, Field(gt=0)] = 0.01,
     seed: int = 7,
     legacy: bool = False,
@@ -80,7 +80,8 @@ def vqe(
         bond_length: Of H2, in angstrom.
         operator_file: JSON with Pauli terms, instead of a molecule; see `flows/molecules.py`.
         rotations: Parameters of the ansatz at the most; H2 has use for one, LiH for fifteen.
-        max_evaluations: How often the optimiser may ask; one more measures the result.
+        max_evaluations: How often the optimiser may ask, but at least twice more than there are
+            rotations, which COBYLA needs; one more evaluation measures the result.
         precision: Standard error of one evaluation, in hartree.
         seed: Of the first parameters.
         legacy: Use the Estimator that is post-processed by the service.
@@ -96,9 +97,9 @@ def vqe(
         return value
 
     first = np.random.default_rng(seed).normal(0.0, 0.1, ansatz.num_parameters)
-    found = minimize(
-        cost, first, method="COBYLA", options={"maxiter": max_evaluations, "rhobeg": 0.5}
-    )
+    # With fewer it would warn, and ask this often all the same.
+    evaluations = max(max_evaluations, ansatz.num_parameters + 2)
+    found = minimize(cost, first, method="COBYLA", options={"maxiter": evaluations, "rhobeg": 0.5})
     final = energy(len(energies) + 1, ansatz, operator, found.x, precision / 3, legacy=legacy)
     qubits = problem.operator.num_qubits
     exact = exact_ground_energy(problem.operator) if qubits <= EXACT_QUBITS else None

@@ -2,9 +2,9 @@
 What an operator sets for every session flow of a deployment, work pool or machine, without its
 code.
 
-Read as Prefect's own settings are: from `PREFECT_INTEGRATIONS_QSESSION_...` in the environment,
-from `[integrations.qsession]` in `prefect.toml`, or from the active profile. What a flow's code
-says wins.
+Read as Prefect's integrations read theirs: from `PREFECT_INTEGRATIONS_QSESSION_...` in the
+environment, or from the table `[integrations.qsession]` in `prefect.toml`. What a flow's code says
+wins.
 """
 
 from prefect.settings.base import PrefectBaseSettings, build_settings_config
