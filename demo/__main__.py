@@ -1,7 +1,9 @@
 """Run the demonstration: `python -m demo`, or `make demo`."""
 
 import argparse
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +20,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the servers running at the end")
     options = parser.parse_args()
+    # As Ctrl-C does: stop the servers on the way out.
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda number, _frame: sys.exit(128 + number))
     with Servers() as servers:
         with console.status("Starting a Prefect server and the emulator ..."):
             began = time.monotonic()
@@ -30,7 +35,10 @@ def main() -> int:
         # does.
         story = subprocess.run(
             [sys.executable, "-m", "demo.story", servers.prefect_url, servers.emulator_url],
-            env=os.environ | servers.environment() | servers.emulator_environment(),
+            env=os.environ | servers.environment(),
+            # By a pipe, because an account does not belong into a process's environment.
+            input=json.dumps(servers.emulator_environment()),
+            text=True,
             check=False,
         )
         if options.keep:

@@ -1,6 +1,8 @@
 """The two flows of the demonstration."""
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from flows.molecules import exact_ground_energy, hydrogen
 from flows.vqe import energy, prepare, vqe
@@ -22,12 +24,16 @@ class PlannedFailure(RuntimeError):
 
 @session_flow(name="vqe-that-fails")
 def failing_vqe() -> None:
-    """Evaluate some energies of H2, and fail."""
+    """Minimise the energy of H2, and fail at an iteration in between."""
     molecule = hydrogen(0.75)
+    exact = exact_ground_energy(molecule.operator)
     ansatz, operator = prepare(molecule.operator, rotations=1)
-    rng = np.random.default_rng(7)
     energies: list[float] = []
-    for iteration in range(1, FAILS_AT):
-        parameters = rng.normal(0.0, 0.3, ansatz.num_parameters)
-        energies.append(energy(iteration, ansatz, operator, parameters, 0.01))
-    raise PlannedFailure(min(energies), exact_ground_energy(molecule.operator))
+
+    def cost(parameters: NDArray[np.float64]) -> float:
+        if len(energies) + 1 == FAILS_AT:
+            raise PlannedFailure(min(energies), exact)
+        energies.append(energy(len(energies) + 1, ansatz, operator, parameters, 0.01))
+        return energies[-1]
+
+    minimize(cost, np.zeros(ansatz.num_parameters), method="COBYLA", options={"rhobeg": 0.5})

@@ -60,6 +60,7 @@ class Servers:
             "PREFECT_API_URL": f"{self.prefect_url}/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
+            "NO_PROXY": f"{LOOPBACK},{os.environ.get('NO_PROXY', '')}",
         }
 
     def emulator_environment(self) -> dict[str, str]:
@@ -111,8 +112,9 @@ class Servers:
 
 
 def _answers(url: str) -> bool:
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+        with directly.open(url, timeout=2):
             return True
     except (urllib.error.URLError, OSError):
         return False

@@ -1,7 +1,8 @@
 """
 Run both flows against servers that are up, and tell what happened: `python -m demo.story URL URL`.
 
-Expects in its environment the Prefect API to use, and the account that the emulator printed.
+Expects the Prefect API to use in its environment, and on its standard input, as JSON, the variables
+that the emulator printed.
 """
 
 import os
@@ -11,6 +12,8 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 os.environ.setdefault("QISKIT_IBM_RUNTIME_LOG_LEVEL", "ERROR")
 
 import argparse
+import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,29 +44,33 @@ class Story:
 
     def tell(self) -> None:
         """Run both flows, one after the other, and say what became of their sessions."""
-        QiskitRuntimeCredentials.from_environment().save(BLOCK)
+        QiskitRuntimeCredentials.from_environment(json.load(sys.stdin)).save(BLOCK)
         os.environ["PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS"] = BLOCK
         os.environ["PREFECT_INTEGRATIONS_QSESSION_BACKEND"] = BACKEND
 
-        state = self._watch(
+        state, story = self._watch(
             "1. A VQE that completes",
             EVALUATIONS + 1,
             lambda: vqe(max_evaluations=EVALUATIONS, return_state=True),
         )
         result = state.result()
         energy = _compared(result.energy, result.exact_energy)
-        self._report(state, f"{energy}, measured at the end")
+        self._report(state, story, f"{energy}, measured at the end")
 
-        state = self._watch(
+        state, story = self._watch(
             "2. A VQE that fails", FAILS_AT - 1, lambda: failing_vqe(return_state=True)
         )
         error = state.result(raise_on_failure=False)
         if not isinstance(error, PlannedFailure):
             raise SystemExit(f"The failing flow run ended otherwise than planned: {error!r}")
-        self._report(state, f"{_compared(error.best, error.exact)}, the best until it failed")
+        self._report(
+            state, story, f"{_compared(error.best, error.exact)}, the best until it failed"
+        )
 
-    def _watch(self, title: str, jobs: int, run: Callable[[], Any]) -> State[Any]:
-        """Run a flow with a bar that follows its jobs, as the emulator sees them."""
+    def _watch(
+        self, title: str, jobs: int, run: Callable[[], Any]
+    ) -> tuple[State[Any], record.SessionStory]:
+        """Run a flow with a bar that follows its jobs, and return its state and its one session."""
         earlier = len(record.sessions(self.emulator_url))
         over = threading.Event()
         with _progress(title, jobs) as show:
@@ -84,12 +91,13 @@ class Story:
                 over.set()
                 follower.join()
                 update()
-        return state
+        [story] = record.sessions(self.emulator_url)[earlier:]
+        return state, story
 
-    def _report(self, state: State[Any], energy: str) -> None:
+    def _report(self, state: State[Any], story: record.SessionStory, energy: str) -> None:
         lines = {
             "flow run": state.name,
-            **record.sessions(self.emulator_url)[-1].lines(),
+            **story.lines(),
             "energy": energy,
             "look at": f"{self.prefect_url}/runs/flow-run/{state.state_details.flow_run_id}",
         }

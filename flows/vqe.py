@@ -87,7 +87,9 @@ def vqe(
         legacy: Use the Estimator that is post-processed by the service.
     """
     problem = _problem(molecule, bond_length, operator_file)
-    # Transpiling takes a while, and the session bills from its first job on: so it comes first.
+    # What takes a while comes first: the session bills from the start of its first job.
+    qubits = problem.operator.num_qubits
+    exact = exact_ground_energy(problem.operator) if qubits <= EXACT_QUBITS else None
     ansatz, operator = prepare(problem.operator, rotations)
     energies: list[float] = []
 
@@ -101,8 +103,6 @@ def vqe(
     evaluations = max(max_evaluations, ansatz.num_parameters + 2)
     found = minimize(cost, first, method="COBYLA", options={"maxiter": evaluations, "rhobeg": 0.5})
     final = energy(len(energies) + 1, ansatz, operator, found.x, precision / 3, legacy=legacy)
-    qubits = problem.operator.num_qubits
-    exact = exact_ground_energy(problem.operator) if qubits <= EXACT_QUBITS else None
     get_run_logger().info("%s: %.5f hartree after %d evaluations.", problem.name, final, found.nfev)
     return VQEResult(
         molecule=problem.description,

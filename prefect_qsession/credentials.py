@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from prefect.blocks.abstract import CredentialsBlock
 from prefect.blocks.fields import SecretDict
-from pydantic import Field, HttpUrl, SecretStr
+from prefect.exceptions import ObjectNotFound
+from pydantic import ConfigDict, Field, HttpUrl, SecretStr
 
-from prefect_qsession.exceptions import IncompleteEnvironment, UnknownBlock
+from prefect_qsession.exceptions import IncompleteEnvironment, InvalidBlock, UnknownBlock
 from prefect_qsession.records import RuntimeAccount
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class QiskitRuntimeCredentials(CredentialsBlock):
         service = credentials.get_service()
         ```
     """
+
+    # A validation error prints its input otherwise, the API key with it.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     _block_type_name: ClassVar[str | None] = "Qiskit Runtime Credentials"
     _block_type_slug: ClassVar[str | None] = "qiskit-runtime-credentials"
@@ -148,13 +152,19 @@ def load_credentials(block_name: str) -> QiskitRuntimeCredentials:
 
     Raises:
         UnknownBlock: No block of that name is saved in this Prefect API.
+        InvalidBlock: What is saved under that name is not such a block as this version needs.
     """
     # In async code `load` would return a coroutine; Prefect's types do not know the switch.
     load: Any = QiskitRuntimeCredentials.load
     try:
         block: QiskitRuntimeCredentials = load(block_name, _sync=True)
     except ValueError as error:
-        raise UnknownBlock(block_name) from error
+        if isinstance(error.__cause__, ObjectNotFound):
+            raise UnknownBlock(block_name) from error
+        raise
+    except RuntimeError:
+        # Not `from` it: its cause is a validation error, which carries what was saved.
+        raise InvalidBlock(block_name) from None
     return block
 
 

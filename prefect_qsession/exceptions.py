@@ -30,6 +30,28 @@ class UnknownBlock(ConfigurationError):
         self.block_name = block_name
 
 
+class InvalidBlock(ConfigurationError):
+    """The saved credentials block does not hold what this version needs."""
+
+    def __init__(self, block_name: str) -> None:
+        super().__init__(
+            f"The saved QiskitRuntimeCredentials block {block_name!r} lacks a field, or holds one "
+            "of the wrong kind. Open it in the UI under Blocks and fill it in anew."
+        )
+        self.block_name = block_name
+
+
+class InvalidOptions(ConfigurationError):
+    """Options that are not those of the primitive they were given to."""
+
+    def __init__(self, primitive: str, problem: str) -> None:
+        super().__init__(
+            f"These are no options of {primitive}: {problem} Give a mapping, or the client's own "
+            "options object for this primitive and generation."
+        )
+        self.primitive = primitive
+
+
 class MissingCredentials(ConfigurationError):
     """Neither the code nor the settings name the credentials to use."""
 

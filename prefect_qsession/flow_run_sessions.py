@@ -16,7 +16,12 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.logging.loggers import get_logger
 
-from prefect_qsession.exceptions import NotInSessionFlow, QSessionError, SessionLost
+from prefect_qsession.exceptions import (
+    NotInSessionFlow,
+    ServiceError,
+    SessionLost,
+    SessionNotOpen,
+)
 from prefect_qsession.lifecycle import SessionLifecycle
 from prefect_qsession.owners import Owner, owner_above, owner_in_context
 from prefect_qsession.states import Outcome
@@ -51,6 +56,7 @@ class FlowRunSession:
         self._lifecycle: SessionLifecycle[GatewaySession] = SessionLifecycle(self._open)
         self._owner: Owner | None = None
         self._enclosing: FlowRunContext | None = None
+        self._in_body = False
         self._previous: FlowRunSession | None = None
 
     def __enter__(self) -> Self:
@@ -98,21 +104,21 @@ class FlowRunSession:
         session = self.acquire()
         try:
             job = primitive.run(session, *arguments, **keywords)
-        except SessionLost:
-            self._lifecycle.lose()
+        except (SessionLost, ServiceError) as error:
+            if self._lifecycle.state.is_released:
+                # Another thread ended the flow run meanwhile: it is not the service's doing.
+                raise SessionNotOpen(session.session_id, self._lifecycle.state) from error
+            if isinstance(error, SessionLost):
+                self._lifecycle.lose()
             raise
         self._logger.debug("Submitted job %s into session %s.", job.job_id(), session.session_id)
         return job
 
-    def adopt(self, context: FlowRunContext) -> None:
-        """Remember the flow run of this context as the session's owner, unless it is known."""
-        if self._owner is not None:
-            return
-        if session_owned_by(context) is self:
-            self._owner = owner_in_context(context)
-        else:
-            flow_run = self._enclosing.flow_run if self._enclosing else None
-            self._owner = owner_above(context, flow_run.id if flow_run else None)
+    def enter_body(self, context: FlowRunContext) -> bool:
+        """Note that the body of the session's flow run begins; return False if it has already."""
+        self._adopt(context)
+        first, self._in_body = not self._in_body, True
+        return first
 
     def release(self, outcome: Outcome) -> None:
         """
@@ -132,14 +138,18 @@ class FlowRunSession:
             )
         else:
             if released:
-                self._log_release()
+                self._log_release(outcome)
 
     def release_at_exit(self, error: type[BaseException] | None) -> None:
         """Release by what a task runner's exit sees of the end: an error, or the final state."""
         if error is not None:
             self.release(outcome_after(error))
             return
-        state = self._owner.read_state() if self._owner else None
+        try:
+            state = self._owner.read_state() if self._owner else None
+        except Exception as unreadable:  # noqa: BLE001 - whatever it is, the session must go
+            self._logger.warning("The final state cannot be read, so cancelling: %s", unreadable)
+            state = None
         self.release(Outcome.CLOSE if state and state.is_completed() else Outcome.CANCEL)
 
     @property
@@ -151,9 +161,19 @@ class FlowRunSession:
     def _logger(self) -> "Logger | LoggerAdapter[Any]":
         return self._owner.logger if self._owner else get_logger("qsession")
 
+    def _adopt(self, context: FlowRunContext) -> None:
+        """Remember the flow run of this context as the session's owner, unless it is known."""
+        if self._owner is not None:
+            return
+        if session_owned_by(context) is self:
+            self._owner = owner_in_context(context)
+        else:
+            flow_run = self._enclosing.flow_run if self._enclosing else None
+            self._owner = owner_above(context, flow_run.id if flow_run else None)
+
     def _open(self) -> "GatewaySession":
         if context := FlowRunContext.get():
-            self.adopt(context)
+            self._adopt(context)
         backend_name = self.backend().name
         assert self._runtime is not None  # noqa: S101 - backend() has made it
         session = self._runtime.open_session(self._max_time_seconds)
@@ -165,17 +185,16 @@ class FlowRunSession:
         )
         return session
 
-    def _log_release(self) -> None:
-        usage = "not known yet"
+    def _log_release(self, outcome: Outcome) -> None:
+        usage = ""
         session = self._lifecycle.session
-        try:
-            if session and (seconds := session.details().usage_seconds) is not None:
-                usage = f"{seconds:g} s"
-        except QSessionError:
-            pass  # it is released; that its usage cannot be read now is no news
-        self._logger.info(
-            "Session %s is %s; usage %s.", self._session_id, self._lifecycle.state, usage
-        )
+        # After a cancel the process may have little time left, and a job may run on.
+        if outcome is Outcome.CLOSE and session is not None:
+            try:
+                usage = f"; usage {session.details().usage_seconds:.1f} s"
+            except Exception as error:  # noqa: BLE001 - it is released, only the figure is missing
+                self._logger.debug("The usage of the session cannot be read: %s", error)
+        self._logger.info("Session %s is %s%s.", self._session_id, self._lifecycle.state, usage)
 
 
 def outcome_after(error: type[BaseException]) -> Outcome:

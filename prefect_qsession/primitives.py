@@ -106,7 +106,7 @@ def estimator(options: Any = None, *, legacy: bool = False) -> SessionEstimator:
 
     Raises:
         NotInSessionFlow: No session flow runs here.
-        ValueError: The options are not those of this primitive.
+        InvalidOptions: The options are not those of this primitive.
     """
     session = current_flow_run_session("estimator()")
     return SessionEstimator(session, ClientPrimitive("estimator", options, legacy=legacy))
@@ -122,7 +122,7 @@ def sampler(options: Any = None, *, legacy: bool = False) -> SessionSampler:
 
     Raises:
         NotInSessionFlow: No session flow runs here.
-        ValueError: The options are not those of this primitive.
+        InvalidOptions: The options are not those of this primitive.
     """
     session = current_flow_run_session("sampler()")
     return SessionSampler(session, ClientPrimitive("sampler", options, legacy=legacy))
@@ -137,7 +137,7 @@ def executor(options: Any = None) -> SessionExecutor:
 
     Raises:
         NotInSessionFlow: No session flow runs here.
-        ValueError: The options are not those of this primitive.
+        InvalidOptions: The options are not those of this primitive.
     """
     session = current_flow_run_session("executor()")
     return SessionExecutor(session, ClientPrimitive("executor", options))

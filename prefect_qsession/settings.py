@@ -25,7 +25,7 @@ class QSessionSettings(PrefectBaseSettings):
     backend: str | None = Field(
         default=None, description="Name of the backend; the least busy one if not set."
     )
-    max_time: str = Field(
+    max_time: str | int = Field(
         default=DEFAULT_MAX_TIME,
         description="The service ends a session after this time, whatever happens here.",
     )

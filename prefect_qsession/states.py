@@ -28,6 +28,11 @@ class SessionState(StrEnum):
         """Whether nothing can follow."""
         return self in FINAL
 
+    @property
+    def is_released(self) -> bool:
+        """Whether we have asked the service to end it, or need not ask any more."""
+        return self in FINAL | {SessionState.CLOSING, SessionState.CANCELLING}
+
 
 class SessionEvent(StrEnum):
     """What happens to the session of a flow run."""

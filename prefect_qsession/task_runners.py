@@ -1,6 +1,7 @@
 """The task runner that holds one session for the flow run it serves."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from prefect_qsession.gateway import Runtime
 
 
+LEAST_BUSY = "least_busy"
+
+
 class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
     """
     Run tasks in threads, and hold one Qiskit Runtime session for the whole flow run.
@@ -32,7 +36,7 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
 
     Args:
         credentials: Name of a saved `QiskitRuntimeCredentials` block, or such a block.
-        backend: Name of a backend, or `LeastBusy(...)`.
+        backend: Name of a backend, "least_busy", or `LeastBusy(...)` with filters.
         max_time: The service ends the session this long after its first job started, whatever
             happens
             here: text such as "2h 30m", seconds or a timedelta. Always set; one hour by default.
@@ -52,7 +56,7 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._credentials = credentials
-        self._backend = backend
+        self._backend = LeastBusy() if backend == LEAST_BUSY else backend
         self._max_time_seconds = None if max_time is None else max_time_seconds(max_time)
         self._threads: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers)
         self._max_workers = max_workers
@@ -78,7 +82,7 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         settings = QSessionSettings()
         seconds = self._max_time_seconds or max_time_seconds(settings.max_time)
         credentials = self._credentials or settings.credentials
-        backend = self._backend or settings.backend or LeastBusy()
+        backend = self._backend or settings.backend or LEAST_BUSY
         # Nothing is opened or asked here: Prefect also enters a duplicate for each task that it
         # runs in another process.
         self.flow_run_session = FlowRunSession(lambda: _runtime(credentials, backend), seconds)
@@ -92,16 +96,14 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        session = self.flow_run_session
-        try:
-            if session is not None:
+        with ExitStack() as last_first:
+            last_first.callback(super().__exit__, exc_type, exc_value, traceback)
+            if session := self.flow_run_session:
+                self.flow_run_session = None
+                last_first.callback(session.__exit__)
+                # This joins the threads, so the session has to go before it.
+                last_first.callback(self._threads.__exit__, exc_type, exc_value, traceback)
                 session.release_at_exit(exc_type)
-        finally:
-            # This joins the threads: the session had to go first.
-            self._threads.__exit__(exc_type, exc_value, traceback)
-            if session is not None:
-                session.__exit__()
-            super().__exit__(exc_type, exc_value, traceback)
 
     def submit(
         self,
@@ -130,4 +132,4 @@ def _runtime(
     if credentials is None:
         raise MissingCredentials
     block = load_credentials(credentials) if isinstance(credentials, str) else credentials
-    return Runtime(block.get_service, backend)
+    return Runtime(block.get_service, LeastBusy() if backend == LEAST_BUSY else backend)

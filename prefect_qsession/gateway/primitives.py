@@ -27,7 +27,7 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 # for. tests/integration/test_bad_input.py holds the behaviour.
 from qiskit_ibm_runtime.utils.utils import is_isa_circuit
 
-from prefect_qsession.exceptions import NotISA
+from prefect_qsession.exceptions import InvalidOptions, NotISA
 from prefect_qsession.gateway.errors import translated
 from prefect_qsession.gateway.sessions import GatewaySession
 
@@ -54,16 +54,19 @@ class ClientPrimitive:
         legacy: Take the generation whose pre- and post-processing the service does.
 
     Raises:
-        ValueError: The options are not those of this primitive (pydantic's `ValidationError`).
+        InvalidOptions: The options are not those of this primitive and generation.
     """
 
     def __init__(self, kind: Kind, options: Any = None, *, legacy: bool = False) -> None:
         self._class, options_class = (_LEGACY if legacy else _CLIENT_SIDE)[kind]
-        self.options: Any = (
-            options_class(**(options or {}))
-            if options is None or isinstance(options, Mapping)
-            else options
-        )
+        if options is None or isinstance(options, Mapping):
+            try:
+                options = options_class(**(options or {}))
+            except (TypeError, ValueError) as error:
+                raise InvalidOptions(f"{kind}()", str(error)) from error
+        if not isinstance(options, options_class):
+            raise InvalidOptions(f"{kind}()", f"an object of {type(options).__qualname__}.")
+        self.options: Any = options
 
     def run(self, session: GatewaySession, *arguments: Any, **keywords: Any) -> RuntimeJobV2:
         """

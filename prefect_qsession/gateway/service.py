@@ -1,7 +1,7 @@
 """From an account to a backend that takes jobs, and to a session on it."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -40,10 +40,7 @@ def connect(account: RuntimeAccount) -> QiskitRuntimeService:
         "GLOBAL_SEARCH_URL": account.search_url,
         "GLOBAL_CATALOG_URL": account.catalog_url,
     }
-    with (
-        translated("connect to the Runtime service"),
-        _environment({name: url for name, url in locations.items() if url}),
-    ):
+    with translated("connect to the Runtime service"), _environment(locations):
         try:
             return QiskitRuntimeService(
                 channel=account.channel,
@@ -111,23 +108,35 @@ class Runtime:
 
     def _find_backend(self, service: QiskitRuntimeService) -> IBMBackend:
         with translated(f"find {self._wanted}"):
+            if isinstance(self._wanted, LeastBusy):
+                return _least_busy(service, self._wanted)
             try:
-                if isinstance(self._wanted, LeastBusy):
-                    return service.least_busy(
-                        min_num_qubits=self._wanted.min_num_qubits,
-                        filters=self._wanted.filters,
-                        **self._wanted.attributes,
-                    )
                 backend = service.backend(self._wanted)
             except QiskitBackendNotFoundError as error:
-                wanted = self._wanted
-                name = str(wanted) if isinstance(wanted, LeastBusy) else repr(wanted)
-                available = (backend.name for backend in service.backends())
-                raise UnknownBackend(name, available) from error
+                raise UnknownBackend(repr(self._wanted), _names(service.backends())) from error
             status = backend.status()
         if not status.operational:
             raise BackendOffline(backend.name, status.status_msg or "offline")
         return backend
+
+
+def _least_busy(service: QiskitRuntimeService, wanted: LeastBusy) -> IBMBackend:
+    filters = {
+        "min_num_qubits": wanted.min_num_qubits,
+        "filters": wanted.filters,
+        **wanted.attributes,
+    }
+    try:
+        return service.least_busy(**filters)
+    except QiskitBackendNotFoundError as error:
+        # The client says the same whether none passes the filters or none is online.
+        if passing := _names(service.backends(**filters)):
+            raise BackendOffline(", ".join(passing), "offline") from error
+        raise UnknownBackend(str(wanted), _names(service.backends())) from error
+
+
+def _names(backends: Iterable[IBMBackend]) -> list[str]:
+    return sorted(backend.name for backend in backends)
 
 
 def _verbatim(url: str, _instance: str, _private: bool | None, _channel: str) -> str:
@@ -136,28 +145,29 @@ def _verbatim(url: str, _instance: str, _private: bool | None, _channel: str) ->
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
     """
-    Set environment variables for a moment, for the three URLs that the client reads from nowhere
-    else.
+    Set environment variables for a moment, and unset those that are None.
 
-    It reads them while a service is constructed, never later. One at a time, so that two accounts
-    in one process do not mix.
+    The client reads these addresses from nowhere else, while a service is constructed. One account
+    at a time, those without addresses of their own included: otherwise its key would go to the
+    identity service of the account that connects beside it.
     """
-    if not variables:
-        yield
-        return
     with _environment_lock:
         before = {name: os.environ.get(name) for name in variables}
-        os.environ.update(variables)
+        _set_environment(variables)
         try:
             yield
         finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+            _set_environment(before)
+
+
+def _set_environment(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _account_error(error: InvalidAccountError) -> Unauthorized | ServiceUnavailable:

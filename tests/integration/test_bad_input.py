@@ -4,7 +4,9 @@ import threading
 
 import pytest
 from prefect import task
+from prefect.task_runners import ThreadPoolTaskRunner
 from qiskit import QuantumCircuit
+from qiskit_ibm_runtime.options_models import SamplerOptions
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
 from prefect_qsession import (
@@ -12,6 +14,7 @@ from prefect_qsession import (
     QiskitRuntimeCredentials,
     SessionTaskRunner,
     current_backend,
+    current_session,
     estimator,
     executor,
     sampler,
@@ -22,16 +25,19 @@ from prefect_qsession.exceptions import (
     BackendOffline,
     IncompleteEnvironment,
     InvalidMaxTime,
+    InvalidOptions,
     MissingCredentials,
     NotISA,
     ServiceUnavailable,
+    SessionLost,
+    SessionNotOpen,
     SessionRefused,
     Unauthorized,
     UnknownBackend,
     UnknownBlock,
     UnknownInstance,
 )
-from tests.integration.conftest import measure_one, one
+from tests.integration.conftest import flipped_qubit, measure_one, one
 
 CRN_OF_OTHERS = (
     "crn:v1:bluemix:public:quantum-computing:us-east:"
@@ -160,14 +166,33 @@ def test_a_bad_max_time_in_the_settings_is_refused_when_the_flow_starts(
     assert [] == emulator.sessions
 
 
-def test_options_of_another_primitive_are_refused(emulator, block):
-    """The client's own check of options comes before the session."""
+@pytest.mark.parametrize("legacy", [False, True], ids=["client-side", "legacy"])
+@pytest.mark.parametrize(
+    "options", [{"default_shotz": 10}, SamplerOptions(), "many shots"], ids=lambda o: str(type(o))
+)
+def test_options_of_another_primitive_are_refused(options, legacy, emulator, block):
+    """Misspelt, of another primitive, or no options at all: found before the session opens."""
 
     def run() -> None:
-        estimator({"default_shotz": 10})
+        estimator(options, legacy=legacy)
 
-    with pytest.raises(ValueError, match="default_shotz"):
+    with pytest.raises(InvalidOptions, match=r"no options of estimator\(\)"):
         session_flow(block, backend="ibm_manila")(run)()
+    assert [] == emulator.sessions
+
+
+def test_a_session_flow_takes_no_second_task_runner():
+    """The error comes when the flow is defined, and says what to do."""
+    with pytest.raises(TypeError, match="brings its own task runner"):
+        session_flow("any", task_runner=ThreadPoolTaskRunner())
+
+
+def test_when_every_backend_is_offline_the_least_busy_one_is_too(make_emulator, save_block):
+    """The filters were right; it is the devices that are down."""
+    emulator = make_emulator(devices=(DeviceSettings("ibm_manila", "manila", status="offline"),))
+
+    with pytest.raises(BackendOffline, match="ibm_manila"):
+        run_one_job(save_block(emulator), backend="least_busy")
     assert [] == emulator.sessions
 
 
@@ -203,19 +228,42 @@ def test_an_environment_without_an_account_says_which_variable_is_missing():
 
 def test_a_job_after_the_flow_run_released_its_session_says_so(emulator, block):
     """A task that nobody waited for is told why its job was not accepted."""
-    released = threading.Event()
+    started, released = threading.Event(), threading.Event()
+    errors: list[Exception] = []
 
     @task
-    def late() -> int:
+    def late() -> None:
+        started.set()
         released.wait()
-        return one()
+        try:
+            one()
+        except SessionNotOpen as error:
+            errors.append(error)
 
     @session_flow(block, backend="ibm_manila", on_completion=[lambda *_: released.set()])
     def does_not_wait():
         measure_one()
         late.submit()
+        started.wait()
 
     does_not_wait()
 
+    assert [emulator.sessions[0].id] == [error.session_id for error in errors]
+    assert "is closed" in str(errors[0])
     assert 1 == len(emulator.jobs)
-    assert ["close"] == [session.ended_by for session in emulator.sessions]
+
+
+def test_a_session_that_the_service_ended_is_lost(make_emulator, save_block):
+    """The service's own words, and no attempt to release what is gone."""
+    emulator = make_emulator(hand_clock=True)
+
+    @session_flow(save_block(emulator), backend="ibm_manila")
+    def too_slow() -> None:
+        current_session()
+        emulator.clock.advance(1800)  # a session that is never used ends after half an hour
+        sampler().run([flipped_qubit(5)])
+
+    with pytest.raises(SessionLost, match=r"code 1217") as lost:
+        too_slow()
+    assert emulator.sessions[0].id == lost.value.session_id
+    assert ["unused"] == [session.ended_by for session in emulator.sessions]

@@ -1,14 +1,22 @@
 """The credentials block: what it holds, how it looks from outside, and the service it gives."""
 
+import asyncio
 import os
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from prefect import get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import ValidationError
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.credentials import load_credentials
+from prefect_qsession.exceptions import InvalidBlock
+from prefect_qsession.gateway.service import _environment
 
 KEY = "an-api-key-that-must-not-show"
 
@@ -57,11 +65,42 @@ def test_the_secrets_do_not_show(credentials, show):
     assert KEY not in repr(credentials.account())
 
 
-def test_a_validation_error_does_not_show_the_key():
-    """Pydantic prints the input of what failed, but not of a secret."""
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"api_key": KEY},
+        {"api_key": KEY, "instance": "", "channel": "carrier-pigeon"},
+        {"api_key": [KEY], "instance": "mine"},
+        {"api_key": KEY, "instance": "mine", "proxies": f"http://user:{KEY}@proxy"},
+    ],
+    ids=["missing field", "wrong values", "key of a wrong type", "proxies of a wrong type"],
+)
+def test_a_validation_error_does_not_show_the_key(fields):
+    """Pydantic would print its input; ours is told not to."""
     with pytest.raises(ValidationError) as refused:
-        QiskitRuntimeCredentials(api_key=KEY, instance="", channel="carrier-pigeon")
+        QiskitRuntimeCredentials(**fields)
     assert KEY not in str(refused.value)
+
+
+def test_a_saved_block_that_lacks_a_field_is_named_and_does_not_show_the_key(credentials):
+    """What an older version saved, or somebody emptied, is an error of ours without its content."""
+    credentials.save("incomplete")
+
+    async def empty_the_instance() -> None:
+        async with get_client() as client:
+            document = await client.read_block_document_by_name(
+                "incomplete", "qiskit-runtime-credentials"
+            )
+            await client.update_block_document(
+                document.id,
+                BlockDocumentUpdate(data={"api_key": KEY}, merge_existing_data=False),
+            )
+
+    asyncio.run(empty_the_instance())
+
+    with pytest.raises(InvalidBlock, match="'incomplete'") as refused:
+        load_credentials("incomplete")
+    assert KEY not in "".join(traceback.format_exception(refused.value))
 
 
 def test_the_service_it_gives_is_ready(emulator):
@@ -82,8 +121,8 @@ def test_an_instance_may_be_given_by_name(emulator):
     assert emulator.settings.instances[0].crn == by_name.get_service().active_instance()
 
 
-def test_two_services_of_one_process_do_not_mix(make_emulator, monkeypatch):
-    """The addresses of one account leave no trace for the next, nor in the environment."""
+def test_two_accounts_of_one_process_do_not_mix(make_emulator, monkeypatch):
+    """Addresses leave no trace for the next account, nor in the environment."""
     monkeypatch.setenv("IAM_URL", "http://127.0.0.1:1")
     for emulator in (make_emulator(), make_emulator()):
         block = QiskitRuntimeCredentials.from_environment(emulator.environment())
@@ -91,3 +130,28 @@ def test_two_services_of_one_process_do_not_mix(make_emulator, monkeypatch):
 
     assert "http://127.0.0.1:1" == os.environ["IAM_URL"]
     assert "GLOBAL_SEARCH_URL" not in os.environ
+
+
+def test_an_account_without_addresses_waits_for_one_that_has_some(emulator):
+    """Its key must not reach the identity service of the account that connects beside it."""
+    seen: list[str | None] = []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def with_addresses() -> None:
+        with _environment({"IAM_URL": emulator.url}):
+            inside.set()
+            go_on.wait()
+
+    def without_addresses() -> None:
+        with _environment({"IAM_URL": None}):
+            seen.append(os.environ.get("IAM_URL"))
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(with_addresses)
+        inside.wait()
+        second = threads.submit(without_addresses)
+        go_on.set()
+        first.result()
+        second.result()
+
+    assert [None] == seen

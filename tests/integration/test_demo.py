@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,4 +42,22 @@ def test_the_demonstration_tells_one_closed_and_one_cancelled_session():
     assert 2 == len(re.findall(r"jobs +\d+ Completed; 0 left in the queue", told))
     [off, _] = re.findall(r"hartree, (\d\.\d+) from the exact", told)
     assert float(off) <= 0.02
+    assert [] == processes_marked(mark)
+
+
+def test_a_terminated_demonstration_leaves_no_process_behind():
+    """SIGTERM, from a time limit or a closed terminal, stops the servers too."""
+    mark = f"demo-test-{uuid4()}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo"],
+        cwd=REPOSITORY,
+        env={**os.environ, "QSESSION_DEMO_MARK": mark},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        for line in demo.stdout or ():
+            if "both up" in line:
+                demo.terminate()
+
+    assert 128 + signal.SIGTERM == demo.returncode
     assert [] == processes_marked(mark)

@@ -6,8 +6,9 @@ import pytest
 from prefect import flow, task
 from prefect.states import Completed, Failed
 
-from prefect_qsession import SessionTaskRunner, session_flow
-from tests.integration.conftest import measure_one, one, outcomes
+from prefect_qsession import SessionTaskRunner, sampler, session_flow
+from prefect_qsession.emulator import TimingSettings
+from tests.integration.conftest import flipped_qubit, measure_one, one, outcomes
 
 
 class Boom(Exception):
@@ -112,6 +113,57 @@ def test_a_timeout_cancels(session, block, emulator):
 
     assert "TimedOut" == state.name
     assert ["cancel"] == outcomes(emulator)
+
+
+@both_ways
+def test_a_timeout_while_a_job_runs_cancels(session, make_emulator, save_block):
+    """Also a sync flow, blocked in `job.result()`, is told in time."""
+    emulator = make_emulator(timing=TimingSettings(fixed_seconds=6.0))
+
+    @session(save_block(emulator), timeout_seconds=3)
+    def waits_for_its_job() -> None:
+        one()
+
+    assert "TimedOut" == waits_for_its_job(return_state=True).name
+    assert ["Running"] == [job.status for job in emulator.jobs]
+    assert not emulator.sessions[0].accepting_jobs
+
+
+@both_ways
+@pytest.mark.parametrize("fails", [False, True])
+def test_jobs_that_wait_are_dropped_by_a_failure_and_finished_otherwise(
+    fails, session, make_emulator, save_block
+):
+    """One of three jobs runs when the flow run ends; the service's record tells of the others."""
+    emulator = make_emulator(hand_clock=True, timing=TimingSettings(fixed_seconds=10.0))
+
+    @session(save_block(emulator))
+    def does_not_wait() -> None:
+        for _ in range(3):
+            sampler().run([flipped_qubit(5)], shots=10)
+        if fails:
+            raise Boom
+
+    does_not_wait(return_state=True)
+    emulator.clock.advance(100)
+
+    dropped = ["Completed", "Cancelled", "Cancelled"]
+    assert (dropped if fails else ["Completed"] * 3) == [job.status for job in emulator.jobs]
+    assert ["cancel" if fails else "close"] == outcomes(emulator)
+
+
+@both_ways
+@pytest.mark.parametrize("collect", [list, lambda futures: {"nested": [*futures]}])
+def test_returned_futures_are_waited_for_in_the_open_session(collect, session, block, emulator):
+    """Futures at any depth of the returned value still have jobs to run."""
+
+    @session(block)
+    def returns_futures():
+        return collect(measure_one.submit() for _ in range(3))
+
+    assert returns_futures(return_state=True).is_completed()
+    assert 3 == len(emulator.jobs)
+    assert ["close"] == outcomes(emulator)
 
 
 @both_ways
@@ -226,6 +278,35 @@ def test_a_plain_call_of_the_function_opens_and_releases_nothing(block, emulator
 
     assert 4 == doubled.fn(2)
     assert [] == emulator.sessions
+
+
+def test_a_plain_call_inside_another_session_flow_leaves_its_session_alone(block, emulator):
+    """`inner.fn()` is the bare function there too, also the flow's own."""
+
+    @session_flow(block, backend="ibm_manila", name="inner")
+    def inner() -> int:
+        return one()
+
+    @session_flow(block, backend="ibm_manila", name="outer")
+    def outer(depth: int = 0) -> int:
+        return 1 if depth else inner.fn() + outer.fn(1) + one()
+
+    assert 3 == outer()
+    assert [2] == [len(session.job_ids) for session in emulator.sessions]
+    assert ["close"] == outcomes(emulator)
+
+
+def test_a_bare_decorator_takes_everything_from_the_settings(monkeypatch, block, emulator):
+    """`@session_flow` without parentheses is a flow like the others."""
+    monkeypatch.setenv("PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS", block)
+    monkeypatch.setenv("PREFECT_INTEGRATIONS_QSESSION_BACKEND", "ibm_manila")
+
+    @session_flow
+    def bare() -> int:
+        return one()
+
+    assert 1 == bare()
+    assert ["close"] == outcomes(emulator)
 
 
 def test_a_release_that_the_service_does_not_confirm_hides_nothing(block, emulator, caplog):
