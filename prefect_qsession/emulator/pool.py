@@ -7,6 +7,7 @@ no fork of a threaded process, no import of the caller's main module, nothing pi
 """
 
 import contextlib
+import logging
 import os
 import queue
 import subprocess
@@ -21,6 +22,8 @@ from prefect_qsession.emulator.simulation import Outcome, SimulationTask
 
 _PACKAGE_HOME = Path(__file__).absolute().parents[2]
 _SECRETS = ("QISKIT_IBM_TOKEN",)
+
+logger = logging.getLogger(__name__)
 
 
 class SimulatorPool:
@@ -124,8 +127,10 @@ class _Worker:
             task, future = item
             try:
                 outcome = self._compute(task)
-            except (EOFError, OSError, ValueError):
-                # The process died of the task, or was killed for it: replace it.
+            except Exception:
+                # The process died of the task, was killed for it, or answered nonsense: replace
+                # it. Whatever it was, this thread has to be there for the next task.
+                logger.warning("a simulator process is replaced", exc_info=True)
                 self._discard()
                 outcome = Outcome.internal_error()
                 self._launch()

@@ -66,7 +66,8 @@ def _limit_memory() -> None:
         import resource  # noqa: PLC0415 - there is none on Windows
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, hard))
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        resource.setrlimit(resource.RLIMIT_AS, (min(MEMORY_LIMIT_BYTES, physical), hard))
 
 
 if __name__ == "__main__":

@@ -127,8 +127,9 @@ def foreign_program() -> QuantumProgram:
             [(foreign_gate().remove_final_measurements(inplace=False), "IIIIZ")]
         ),
         lambda: executor().run(foreign_program()),
+        lambda: sampler(legacy=True).run([foreign_gate()]),
     ],
-    ids=["sampler", "estimator", "executor"],
+    ids=["sampler", "estimator", "executor", "legacy sampler"],
 )
 def test_a_circuit_that_is_not_isa_is_refused_before_a_session_opens(run, emulator, block):
     """The client-side primitives would queue it, fail and be billed; we name the first bad gate."""
