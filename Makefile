@@ -27,6 +27,9 @@ check: setup ## Check format, lint and types (layers and diagrams are tests)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: setup ## Run every benchmark, for some minutes; keep the machine quiet meanwhile
+	$(BIN)/python -m benchmarks.iteration
+
 docs: setup ## Redraw the diagrams of docs/ from the tables in the code
 	$(BIN)/python -m docs.diagrams
 
@@ -34,4 +37,4 @@ lock: setup ## Resolve requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-header --no-annotate --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup demo test check docs lock
+.PHONY: help setup demo test check bench docs lock
