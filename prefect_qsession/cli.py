@@ -3,10 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from prefect_qsession.emulator import Emulator, EmulatorSettings
+
+
+EMULATOR_NEEDS = ("fastapi", "qiskit_aer", "uvicorn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,17 +34,27 @@ def _parser() -> argparse.ArgumentParser:
         help="run it until Ctrl-C",
         description="Run the Runtime service on loopback until Ctrl-C, and print what an "
         "unmodified client needs in its environment.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    start.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
-    start.add_argument(
-        "--time-scale", type=float, default=1.0, help="how much faster its time passes than ours"
     )
     start.add_argument(
-        "--jobs-ahead", type=int, default=0, help="jobs of other tenants that queue before ours"
+        "--port", type=int, default=0, help="port to listen on; a free one if left out"
     )
     start.add_argument(
-        "--seconds-ahead", type=float, default=10.0, help="seconds that each of those takes"
+        "--time-scale",
+        type=float,
+        default=1.0,
+        help="how much faster its time passes than ours (%(default)s)",
+    )
+    start.add_argument(
+        "--jobs-ahead",
+        type=int,
+        default=0,
+        help="jobs of other tenants that queue before ours (%(default)s)",
+    )
+    start.add_argument(
+        "--seconds-ahead",
+        type=float,
+        default=10.0,
+        help="seconds that each of those takes (%(default)s)",
     )
     start.add_argument(
         "--job-seconds",
@@ -52,28 +66,29 @@ def _parser() -> argparse.ArgumentParser:
         "--noise",
         choices=["shots", "none"],
         default="shots",
-        help="'none' makes legacy estimators exact",
+        help="'none' makes legacy estimators exact (%(default)s)",
     )
     start.add_argument(
         "--plan",
         choices=["open", "pay-as-you-go", "flex", "premium"],
         default="premium",
-        help="plan of the instance; the open plan refuses sessions, as IBM does",
+        help="plan of the instance; the open plan refuses sessions, as IBM does (%(default)s)",
     )
     start.set_defaults(run=_start_emulator)
     return parser
 
 
 def _start_emulator(options: argparse.Namespace) -> int:
-    try:
-        from prefect_qsession.emulator import serve  # noqa: PLC0415 - an extra
-    except ImportError as error:
+    # Its own processes import what computes; without it they would fail after it has started.
+    if missing := [name for name in EMULATOR_NEEDS if find_spec(name) is None]:
         print(
-            f"The emulator needs {error.name}. Install it with: "
+            f"The emulator needs {', '.join(missing)}. Install its extra: "
             "pip install 'prefect-qsession[emulator]'",
             file=sys.stderr,
         )
         return 1
+    from prefect_qsession.emulator import serve  # noqa: PLC0415 - an extra
+
     try:
         serve(_emulator_settings(options), port=options.port, on_ready=_print_environment)
     except (OSError, ValueError) as error:

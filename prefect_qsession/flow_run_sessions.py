@@ -178,7 +178,8 @@ class FlowRunSession:
         assert self._runtime is not None  # noqa: S101 - backend() has made it
         session = self._runtime.open_session(self._max_time_seconds)
         self._logger.info(
-            "Opened session %s on %s; max_time %d s.",
+            "Opened session %s on %s. It starts when its first job leaves the queue; the service "
+            "ends it %d s after that at the latest.",
             session.session_id,
             backend_name,
             self._max_time_seconds,

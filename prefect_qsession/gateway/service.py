@@ -1,5 +1,6 @@
 """From an account to a backend that takes jobs, and to a session on it."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +41,11 @@ def connect(account: RuntimeAccount) -> QiskitRuntimeService:
         "GLOBAL_SEARCH_URL": account.search_url,
         "GLOBAL_CATALOG_URL": account.catalog_url,
     }
-    with translated("connect to the Runtime service"), _environment(locations):
+    with (
+        translated("connect to the Runtime service"),
+        _environment(locations),
+        _without_the_warning_of_a_given_key(),
+    ):
         try:
             return QiskitRuntimeService(
                 channel=account.channel,
@@ -160,6 +165,21 @@ def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
             yield
         finally:
             _set_environment(before)
+
+
+@contextmanager
+def _without_the_warning_of_a_given_key() -> Iterator[None]:
+    """Keep the client from warning, on every run, that an account saved on disk is not used."""
+
+    def wanted(entry: logging.LogRecord) -> bool:
+        return "A saved account will not be used" not in entry.getMessage()
+
+    client = logging.getLogger("qiskit_ibm_runtime.qiskit_runtime_service")
+    client.addFilter(wanted)
+    try:
+        yield
+    finally:
+        client.removeFilter(wanted)
 
 
 def _set_environment(variables: Mapping[str, str | None]) -> None:
