@@ -11,11 +11,15 @@ It shares no code with the rest of the package, so that it cannot agree with its
 """
 
 from prefect_qsession.emulator.clock import HandClock, RunningClock
+from prefect_qsession.emulator.effects import Answer, Delay, Drop, FailJob, Stall
+from prefect_qsession.emulator.fault_lines import fault_line, parse_fault
+from prefect_qsession.emulator.faults import Fault, StandingFault
 from prefect_qsession.emulator.pool import SimulatorPool
 from prefect_qsession.emulator.records import JobRecord, SessionRecord, Transition
 from prefect_qsession.emulator.server import Emulator, serve
 from prefect_qsession.emulator.settings import (
     DeviceSettings,
+    DisputedRules,
     EmulatorSettings,
     InstanceSettings,
     QueueSettings,
@@ -24,9 +28,15 @@ from prefect_qsession.emulator.settings import (
 )
 
 __all__ = [
+    "Answer",
+    "Delay",
     "DeviceSettings",
+    "DisputedRules",
+    "Drop",
     "Emulator",
     "EmulatorSettings",
+    "FailJob",
+    "Fault",
     "HandClock",
     "InstanceSettings",
     "JobRecord",
@@ -34,8 +44,12 @@ __all__ = [
     "RunningClock",
     "SessionRecord",
     "SimulatorPool",
+    "Stall",
+    "StandingFault",
     "TimingSettings",
     "Transition",
     "WorkloadLimits",
+    "fault_line",
+    "parse_fault",
     "serve",
 ]

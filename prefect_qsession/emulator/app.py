@@ -2,35 +2,54 @@
 
 import logging
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from prefect_qsession.emulator import errors
 from prefect_qsession.emulator.conductor import Conductor
+from prefect_qsession.emulator.faults import CONTROL_PREFIX, Faults
 from prefect_qsession.emulator.identity import Identity
-from prefect_qsession.emulator.routes import backends, control, discovery, jobs, sessions
-from prefect_qsession.emulator.routes.requests import Emulation
-
-# The client takes a URL with "experimental" in it as it stands; from any other it would make up a
-# host name of its own, and lose the port.
-RUNTIME_PREFIX = "/experimental/api/v1"
+from prefect_qsession.emulator.routes import (
+    backends,
+    control,
+    discovery,
+    jobs,
+    page,
+    sessions,
+    workloads,
+)
+from prefect_qsession.emulator.routes.requests import Emulation, require_key
+from prefect_qsession.emulator.settings import RUNTIME_PREFIX
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(conductor: Conductor, identity: Identity, *, with_control: bool) -> FastAPI:
+def create_app(
+    conductor: Conductor,
+    identity: Identity,
+    faults: Faults,
+    *,
+    with_control: bool,
+    control_needs_key: bool,
+) -> FastAPI:
     """Build the application. It starts nothing: the conductor is its caller's to start."""
     app = FastAPI(
-        title="Emulated Qiskit Runtime service", docs_url=None, redoc_url=None, openapi_url=None
+        title="Emulated Qiskit Runtime service",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{CONTROL_PREFIX}/openapi.json" if with_control else None,
+        responses={"4XX": {"description": "Refused, in IBM's form or in bare text"}},
     )
-    app.state.emulation = Emulation(conductor, identity)
+    app.state.emulation = Emulation(conductor, identity, faults)
     app.include_router(discovery.router)
-    for module in (backends, sessions, jobs):
+    for module in (backends, sessions, jobs, workloads):
         app.include_router(module.router, prefix=RUNTIME_PREFIX)
     if with_control:
-        app.include_router(control.router)
+        guards = [Depends(require_key)] if control_needs_key else []
+        app.include_router(control.router, dependencies=guards)
+        app.include_router(page.router, dependencies=guards)
     app.add_exception_handler(errors.ServiceError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_query)
     app.add_exception_handler(HTTPException, _refuse_route)
@@ -39,7 +58,7 @@ def create_app(conductor: Conductor, identity: Identity, *, with_control: bool) 
 
 
 def _answer(error: errors.ServiceError) -> Response:
-    return Response(error.body(), error.status, media_type="application/json")
+    return Response(error.body(), error.status, error.headers, media_type="application/json")
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

@@ -103,7 +103,9 @@ class HandClock:
 
     def move_to(self, at: float) -> None:
         """Set the time. For the one that conducts this clock; others call `advance`."""
-        self._now = max(self._now, to_grid(at))
+        # No write at all unless it moves: another thread may just have moved it further.
+        if (target := to_grid(at)) > self._now:
+            self._now = target
 
     def conduct_with(self, conduct: Callable[[float], None] | None) -> None:
         """Name the one function that makes due things happen on the way to a target time."""

@@ -6,7 +6,7 @@ the call started is handed to the simulators after the decision is made.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -24,7 +24,7 @@ class Conductor:
     Makes things happen when they are due.
 
     On a running clock a thread wakes for what is due, so that jobs start while nobody asks. On a
-    hand clock, moving the clock does it.
+    hand clock, moving the clock does it; it may be told to skip the times for which jobs only wait.
     """
 
     def __init__(self, service: Service, clock: Clock, simulators: SimulatorPool) -> None:
@@ -39,6 +39,7 @@ class Conductor:
 
     def start(self) -> None:
         """Begin to conduct."""
+        self._service.begin(self.clock.now())
         if isinstance(self.clock, HandClock):
             self.clock.conduct_with(self._advance)
             return
@@ -68,9 +69,15 @@ class Conductor:
             finally:
                 self._service.agenda.run_until(now)
                 self._hand_over()
+                self._skip_waits()
                 # Waking a thread costs more than a status request: only for news.
                 if self._service.agenda.next_due() != self._announced:
                     self._changed.notify_all()
+
+    def remind(self, at: float, happen: Callable[[], None]) -> None:
+        """Have *happen* called when *at* is reached on the service's clock, if it ever is."""
+        with self.attending() as (service, _):
+            service.agenda.schedule(at, lambda _: happen())
 
     def _hand_over(self) -> None:
         for job in self._service.take_started():
@@ -88,6 +95,7 @@ class Conductor:
             self._service.computed(job, future.result(), now)
             self._service.agenda.run_until(now)
             self._hand_over()
+            self._skip_waits()
             self._changed.notify_all()
 
     def _keep_time(self) -> None:
@@ -116,9 +124,22 @@ class Conductor:
                     continue
                 due = self._service.agenda.next_due()
                 if due is None or due > target:
+                    clock.move_to(target)
                     return
                 clock.move_to(due)
                 self._service.agenda.run_until(due)
+
+    def _skip_waits(self) -> None:
+        clock = self.clock
+        if not self._service.settings.skip_waits or not isinstance(clock, HandClock):
+            return
+        while self._service.has_waits() and not self._awaits_simulation():
+            due = self._service.agenda.next_due()
+            if due is None:
+                return
+            clock.move_to(due)
+            self._service.agenda.run_until(clock.now())
+            self._hand_over()
 
     def _awaits_simulation(self) -> bool:
         return any(job.state is JobState.RUNNING for job in self._computing.values())

@@ -6,7 +6,9 @@ read as they are: the service's process imports no Qiskit, which keeps it small 
 """
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +38,8 @@ class Device:
     configuration: str
     properties: str
     facts: str
+    updated: datetime
+    is_mock: bool = False
 
 
 def load_device(settings: DeviceSettings) -> Device:
@@ -58,7 +62,27 @@ def load_device(settings: DeviceSettings) -> Device:
         configuration=json.dumps(configuration, separators=(",", ":")),
         properties=json.dumps(properties, separators=(",", ":")),
         facts=json.dumps(_facts(configuration), separators=(",", ":")),
+        updated=datetime.fromisoformat(properties["last_update_date"]),
     )
+
+
+def mock_of(device: Device) -> Device:
+    """Return the device on which the service tries jobs for nothing (`dry_run`)."""
+    name = mock_name(device.name)
+    before, after = (f'"backend_name":{json.dumps(each)}' for each in (device.name, name))
+    return replace(
+        device,
+        name=name,
+        status="online",
+        configuration=device.configuration.replace(before, after),
+        properties=device.properties.replace(before, after),
+        is_mock=True,
+    )
+
+
+def mock_name(name: str) -> str:
+    """Return what the client makes of a device's name to find its mock."""
+    return re.sub(r"^[^_]+", "mock", name)
 
 
 def _facts(configuration: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from prefect_qsession.emulator.clock import isoformat
-from prefect_qsession.emulator.scheduler import Qpu
+from prefect_qsession.emulator.listings import workload_mode, workload_status
+from prefect_qsession.emulator.qpus import Qpu
 from prefect_qsession.emulator.states import JobState
 from prefect_qsession.emulator.workloads import Job, Session
 
@@ -36,6 +37,8 @@ def backend_summary(qpu: Qpu) -> Document:
         "queue_length": qpu.queue_length(),
         "processor_type": device.processor,
     }
+    if device.is_mock:
+        summary["class"] = "mock"
     if device.clops is not None:
         summary["clops"] = {"type": "hardware", "value": device.clops}
     return summary
@@ -89,11 +92,11 @@ USER_ID = "IBMid-000000EMUL"
 def job_document(job: Job, *, with_params: bool = False) -> Document:
     """Describe a job; its parameters only on request, as they may be large."""
     state: Document = {"status": job.state}
-    if job.reason is not None:
-        state["reason"] = job.reason
-        state["reason_code"] = job.reason_code
-        if job.reason_solution is not None:
-            state["reason_solution"] = job.reason_solution
+    if job.reason.text is not None:
+        state["reason"] = job.reason.text
+        state["reason_code"] = job.reason.code
+        if job.reason.solution is not None:
+            state["reason_solution"] = job.reason.solution
     document: Document = {
         "id": job.id,
         "backend": job.backend,
@@ -110,7 +113,7 @@ def job_document(job: Job, *, with_params: bool = False) -> Document:
     }
     if job.session is not None:
         document["session_id"] = job.session.id
-    if with_params and not job.private:
+    if with_params and job.body and not job.private:
         document["params"] = json.loads(job.body)["params"]
     return document
 
@@ -123,8 +126,11 @@ def usage(job: Job) -> Document:
     }
 
 
-def metrics(job: Job) -> Document:
+def metrics(job: Job, *, with_quantum_seconds: bool) -> Document:
     """Describe a job's times."""
+    used = usage(job)
+    if with_quantum_seconds:
+        used["quantum_seconds"] = used["qpu_charge_time_seconds"]
     executing_seconds = job.qpu_seconds if job.state is JobState.COMPLETED else None
     return {
         "timestamps": {
@@ -132,9 +138,36 @@ def metrics(job: Job) -> Document:
             "running": _moment(job.started),
             "finished": _moment(job.finished),
         },
-        "usage": usage(job),
+        "usage": used,
         "circuits_execution_time_ns": (
             None if executing_seconds is None else int(executing_seconds * 1e9)
         ),
         "executions": 0 if job.outcome is None else job.outcome.executions,
+        "qiskit_version": job.client.qiskit_version,
+        "caller": job.client.caller,
+    }
+
+
+def workload_document(workload: Job | Session, now: float) -> Document:
+    """Describe a session, a batch or a job in the list of workloads."""
+    document: Document = {
+        "id": workload.id,
+        "created": isoformat(workload.created),
+        "backend": workload.backend,
+        "instance": workload.instance,
+        "user_id": USER_ID,
+        "mode": workload_mode(workload),
+        "status": workload_status(workload),
+    }
+    if isinstance(workload, Session):
+        return document | {
+            "ended": _moment(workload.closed),
+            "accepting_jobs": workload.accepting_jobs,
+            "usage_seconds": None if workload.started is None else workload.usage_seconds(now),
+        }
+    return document | {
+        "ended": _moment(workload.finished),
+        "status_reason": workload.reason.text,
+        "tags": workload.tags,
+        "usage_seconds": workload.charged_seconds,
     }

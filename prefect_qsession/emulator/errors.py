@@ -8,6 +8,8 @@ row in `docs/emulator.md` says so.
 
 import json
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 
 MORE_INFO = "https://cloud.ibm.com/apidocs/quantum-computing#error-handling"
 UNPUBLISHED = 1000
@@ -15,6 +17,8 @@ UNPUBLISHED = 1000
 
 class ServiceError(Exception):
     """A request the service refuses: HTTP status, IBM's code, and what to do about it."""
+
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, status: int, code: int, message: str, solution: str) -> None:
         super().__init__(message)
@@ -43,6 +47,20 @@ def invalid_credentials() -> ServiceError:
     return ServiceError(
         401, 1201, "Invalid credentials.", "Check that your API key or token is valid."
     )
+
+
+class KeyNeeded(ServiceError):
+    """Refuse a look behind the scenes without a key; a browser asks its user for one."""
+
+    headers = MappingProxyType({"WWW-Authenticate": 'Basic realm="emulator", charset="UTF-8"'})
+
+    def __init__(self) -> None:
+        super().__init__(
+            401,
+            UNPUBLISHED,
+            "This emulator is open to the network: its own routes need a key.",
+            "Send an API key of one of its instances; in a browser, as the password of any user.",
+        )
 
 
 def not_authorized() -> ServiceError:
@@ -83,6 +101,16 @@ def session_closed() -> ServiceError:
     )
 
 
+def usage_limit_reached() -> ServiceError:
+    """Refuse work for an instance that has used all it may."""
+    return ServiceError(
+        409,
+        UNPUBLISHED,
+        "The instance has reached its usage limit.",
+        "Raise the limit of the instance, or wait until its usage period has moved on.",
+    )
+
+
 def invalid_body(why: str) -> ServiceError:
     """Refuse a body that is not what the endpoint takes."""
     return ServiceError(
@@ -100,6 +128,16 @@ def invalid_query(why: str) -> ServiceError:
         UNPUBLISHED,
         f"Request validation of query failed, because: {why}",
         "Check the query parameters against the API reference.",
+    )
+
+
+def too_many_submissions(limit: int) -> ServiceError:
+    """Refuse a job that comes too soon after others."""
+    return ServiceError(
+        429,
+        1202,
+        f"Too many POST /jobs requests: limit is {limit} per minute.",
+        "Wait before submitting more jobs.",
     )
 
 

@@ -18,13 +18,12 @@ from prefect_qsession.emulator import errors
 from prefect_qsession.emulator.clock import wall_now
 from prefect_qsession.emulator.settings import InstanceSettings
 
-TOKEN_LIFETIME_SECONDS = 3600
-
 
 class Identity:
     """Issues tokens for the API keys of the instances, and tells what a token opens."""
 
-    def __init__(self, instances: Sequence[InstanceSettings]) -> None:
+    def __init__(self, instances: Sequence[InstanceSettings], token_lifetime_seconds: int) -> None:
+        self._token_lifetime_seconds = token_lifetime_seconds
         self._instances = {instance.crn: instance for instance in instances}
         self._secret = secrets.token_bytes(32)
         # A token names its key by digest: no API key appears in what is sent or logged.
@@ -36,13 +35,13 @@ class Identity:
         if subject not in self._keys:
             return None
         now = int(wall_now())
-        expiration = now + TOKEN_LIFETIME_SECONDS
+        expiration = now + self._token_lifetime_seconds
         claims = {"sub": subject, "iam_id": "IBMid-000000EMUL", "iat": now, "exp": expiration}
         return {
             "access_token": self._sign(claims),
             "refresh_token": "not_supported",
             "token_type": "Bearer",
-            "expires_in": TOKEN_LIFETIME_SECONDS,
+            "expires_in": self._token_lifetime_seconds,
             "expiration": expiration,
             "scope": "ibm openid",
         }

@@ -4,10 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Mode = Literal["dedicated", "batch"]
-EndedBy = Literal["close", "cancel", "max_ttl", "unused"]
+EndedBy = Literal["close", "cancel", "max_ttl", "unused", "usage_limit"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Transition:
     """A state, and when it was entered."""
 
@@ -21,7 +21,8 @@ class SessionRecord:
     A session or batch as it stood when the record was taken.
 
     Times are seconds since the epoch on the service's clock. *ended_by* says what closed it, `None`
-    while it is not closed; *usage_seconds* is what it would be billed by then.
+    while it is not closed; *usage_seconds* is what it would be billed by then, *qpu_seconds* the
+    time for which its jobs that are over held the QPU.
     """
 
     id: str
@@ -37,6 +38,7 @@ class SessionRecord:
     started: float | None
     closed: float | None
     usage_seconds: float
+    qpu_seconds: float
     instance: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,8 +51,9 @@ class JobRecord:
     """
     A job as it stood when the record was taken.
 
-    *queue_seconds* is the time from creation to running, *qpu_seconds* the time the job holds the
-    QPU, *charged_seconds* what it is billed; each is `None` as long as it is not known.
+    *started* is when it began to run, *qpu_started* when it got the QPU; *queue_seconds* is the
+    time from creation to running, *qpu_seconds* the time the job holds the QPU, *charged_seconds*
+    what it is billed; each is `None` as long as it is not known.
     """
 
     id: str
@@ -62,6 +65,7 @@ class JobRecord:
     transitions: tuple[Transition, ...]
     created: float
     started: float | None
+    qpu_started: float | None
     finished: float | None
     queue_seconds: float | None
     qpu_seconds: float | None

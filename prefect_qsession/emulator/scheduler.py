@@ -1,67 +1,34 @@
 """
 The scheduler: who has the QPU, and what that does to sessions and jobs.
 
-One QPU per device runs one job at a time. Jobs and sessions wait in one line with other tenants'
-jobs. An active session has its device to itself; an active batch only goes first. The rules are
-those of IBM's execution-modes, run-jobs-session, run-jobs-batch and max-execution-time guides.
+A device has a few execution lanes and one QPU. Jobs and sessions wait for a lane in one line with
+other tenants' jobs. An active session has its device to itself; an active batch only goes first.
+The rules are those of IBM's execution-modes, run-jobs-session, run-jobs-batch and
+max-execution-time guides.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from functools import partial
 
-from prefect_qsession.emulator import timing
+from prefect_qsession.emulator.accounts import Account, UsageWatch
 from prefect_qsession.emulator.agenda import Agenda
-from prefect_qsession.emulator.devices import Device
+from prefect_qsession.emulator.endings import Ending
+from prefect_qsession.emulator.lanes import Lanes
+from prefect_qsession.emulator.qpus import Qpu, TenantJob
+from prefect_qsession.emulator.reasons import SESSION_CLOSED, UNSAID, USAGE_LIMIT, Reason
 from prefect_qsession.emulator.records import EndedBy
-from prefect_qsession.emulator.settings import EmulatorSettings, QueueSettings, WorkloadLimits
+from prefect_qsession.emulator.settings import EmulatorSettings
 from prefect_qsession.emulator.simulation import Outcome
 from prefect_qsession.emulator.states import JobEvent, JobState, SessionEvent, SessionState
+from prefect_qsession.emulator.tenants import Arrivals
 from prefect_qsession.emulator.workloads import Job, Session
 
-# The text of the live service, broken template and all; clients tell this end by its code.
-_RAN_TOO_LONG = "Job %!v(MISSING) ran longer than %!v(MISSING)"
-
-
-@dataclass(eq=False, slots=True)
-class TenantJob:
-    """A job of somebody else."""
-
-    seconds: float
-
-
-@dataclass(eq=False, slots=True)
-class Qpu:
-    """A device's processor, and the line before it. A session stands in line once for its jobs."""
-
-    device: Device
-    tenants: QueueSettings
-    line: deque[TenantJob | Job | Session] = field(default_factory=deque)
-    running: TenantJob | Job | None = None
-    window: Session | None = None
-    batches: list[Session] = field(default_factory=list)
-
-    def queue_length(self) -> int:
-        """Return how many jobs wait for the QPU, whoever's they are."""
-        in_line = sum(len(x.waiting) if isinstance(x, Session) else 1 for x in self.line)
-        admitted = self.batches if self.window is None else [*self.batches, self.window]
-        return in_line + sum(len(workload.waiting) for workload in admitted)
-
-    def join_line(self, workload: Job | Session) -> None:
-        """Queue behind the other tenants."""
-        ahead = (TenantJob(self.tenants.seconds_each) for _ in range(self.tenants.jobs_ahead))
-        self.line.extend((*ahead, workload))
-
-    def leave_line(self, workload: Job | Session) -> None:
-        """Give up the place in line, if there is one."""
-        if workload in self.line:
-            self.line.remove(workload)
-
-    def release(self, session: Session) -> None:
-        """End a session's or batch's hold on the QPU."""
-        if self.window is session:
-            self.window = None
-        if session in self.batches:
-            self.batches.remove(session)
+_CLOSING_REASONS: dict[EndedBy, str] = {
+    "close": "session_closed_early",
+    "cancel": "session_closed_early",
+    "max_ttl": "session_closed_by_max_ttl",
+    "unused": "session_closed_unused",
+    "usage_limit": "session_closed_by_usage_limit",
+}
 
 
 class Scheduler:
@@ -76,36 +43,51 @@ class Scheduler:
         self._settings = settings
         self._qpus = qpus
         self._agenda = agenda
+        self._open_sessions: dict[str, Session] = {}
+        self._lanes = Lanes(settings, agenda, self._job_ends, self.fill)
+        self._usage = UsageWatch(agenda, self._reach_usage_limit)
         self.started_jobs: list[Job] = []
+
+    def begin(self, now: float) -> None:
+        """Let the other tenants of every device come and go."""
+        for name, qpu in self._qpus.items():
+            seed = f"{self._settings.seed}/{name}/tenants"
+            arrive = partial(self._tenant_comes, qpu)
+            Arrivals(qpu.tenants, self._agenda, seed, arrive).begin(now)
 
     # -- what users ask for
 
     def open_session(self, session: Session) -> None:
         """Start the clock on which a session that is never used closes."""
-        self._close_if_unused_at(session, session.created + self._limits.unused_seconds)
+        self._open_sessions[session.id] = session
+        self._close_if_unused_at(session, session.created + self._settings.limits.unused_seconds)
 
     def submit(self, job: Job, now: float) -> None:
         """Queue a job; one of an active session goes straight on."""
         qpu, session = self._qpus[job.backend], job.session
-        if session is None:
+        if session is not None:
+            session.jobs.append(job)
+        if (failure := job.ordered_failure) is not None and failure.at_once:
+            _drop(job, failure.event, now, failure.reason)
+        elif session is None:
             qpu.join_line(job)
         else:
-            session.jobs.append(job)
             session.waiting.append(job)
             if session.state is not SessionState.ACTIVE and session not in qpu.line:
                 qpu.join_line(session)
-        self._fill(qpu, now)
+        self.fill(qpu, now)
 
     def cancel_job(self, job: Job, now: float) -> None:
         """Cancel a job that is not final; one that runs is charged for the time it ran."""
         if job.state is JobState.RUNNING:
-            job.charge(now - (job.started or now))
+            held_since = now if job.qpu_started is None else job.qpu_started
+            job.qpu_seconds = round(now - held_since, 6)
+            job.charge(job.qpu_seconds, now)
             self._end_running(job, JobEvent.CANCEL, now)
             return
         qpu, session = self._qpus[job.backend], job.session
         qpu.leave_line(job)
-        job.charge(0)
-        job.undergo(JobEvent.CANCEL, now)
+        _drop(job, JobEvent.CANCEL, now)
         if session is not None:
             session.waiting.remove(job)
             self._after_losing_queued_jobs(session, now)
@@ -121,101 +103,88 @@ class Scheduler:
             return
         session.accepting_jobs = False
         session.leaving = "cancel"
-        while session.waiting:
-            job = session.waiting.popleft()
-            job.charge(0)
-            job.undergo(JobEvent.CANCEL, now)
+        self._drop_queued(session, JobEvent.CANCEL, now)
         self._after_losing_queued_jobs(session, now)
 
     def computed(self, job: Job, outcome: Outcome, now: float) -> None:
-        """
-        Take the result of a running job, and end the job when its QPU time is over.
+        """Take the result of a running job."""
+        self._lanes.computed(job, outcome, now)
 
-        A result for a job that runs no more is dropped.
-        """
-        if job.state is not JobState.RUNNING or job.started is None:
-            return
-        seed = timing.derived_seed(self._settings.seed, job.ordinal, "timing")
-        job.outcome = outcome
-        job.qpu_seconds = round(timing.qpu_seconds(self._settings.timing, outcome, seed), 6)
-        too_long = job.qpu_seconds > job.max_seconds
-        if too_long:
-            job.qpu_seconds = float(job.max_seconds)
+    # -- the lanes of a device
 
-        def end(at: float) -> None:
-            job.charge(job.qpu_seconds or 0.0)
-            if too_long:
-                job.explain(_RAN_TOO_LONG, 1305, "Raise max_execution_time or submit less work.")
-                self._end_running(job, JobEvent.CANCEL, at)
-            elif outcome.result is None:
-                job.explain(outcome.reason, outcome.reason_code, outcome.reason_solution)
-                self._end_running(job, JobEvent.FAIL, at)
-            else:
-                self._end_running(job, JobEvent.COMPLETE, at)
+    def fill(self, qpu: Qpu, now: float) -> None:
+        """Give free lanes to whoever is next."""
+        if qpu.device.status == "online":
+            while self._lanes.is_open(qpu) and self._admit_next(qpu, now):
+                pass
 
-        job.ending = self._agenda.schedule(max(job.started + job.qpu_seconds, now), end)
-
-    # -- the QPU
-
-    def _fill(self, qpu: Qpu, now: float) -> None:
-        """Give a free QPU to whoever is next."""
-        if qpu.running is not None or qpu.device.status != "online":
-            return
-        if qpu.window is not None:
-            if qpu.window.waiting:
-                self._start(qpu, qpu.window.waiting.popleft(), now)
-            return
+    def _admit_next(self, qpu: Qpu, now: float) -> bool:
+        """Let one more in; tell whether there was one that may."""
+        if (window := qpu.window) is not None:
+            if window.waiting:
+                self._start(qpu, window.waiting.popleft(), now)
+                return True
+            return False
         batch = next((batch for batch in qpu.batches if batch.waiting), None)
         if batch is not None:
             self._start(qpu, batch.waiting.popleft(), now)
-        elif qpu.line:
-            following = qpu.line.popleft()
-            if isinstance(following, TenantJob):
-                qpu.running = following
-                self._agenda.schedule(
-                    now + following.seconds, lambda at: self._tenant_done(qpu, at)
-                )
-            elif isinstance(following, Session):
-                self._activate(qpu, following, now)
-                self._start(qpu, following.waiting.popleft(), now)
-            else:
-                self._start(qpu, following, now)
+            return True
+        return bool(qpu.line) and self._admit_from_line(qpu, now)
 
-    def _tenant_done(self, qpu: Qpu, now: float) -> None:
-        qpu.running = None
-        self._fill(qpu, now)
+    def _admit_from_line(self, qpu: Qpu, now: float) -> bool:
+        following = qpu.next_in_line(now)
+        # A session has the device to itself from its first job on. Nobody overtakes it meanwhile.
+        is_exclusive = not isinstance(following, Job) and following.is_exclusive
+        if is_exclusive and qpu.lanes:
+            return False
+        qpu.take_turn(following)
+        if isinstance(following, TenantJob):
+            self._lanes.enter_tenant(qpu, following, now)
+        elif isinstance(following, Session):
+            self._activate(qpu, following, now)
+            self._start(qpu, following.waiting.popleft(), now)
+        else:
+            self._start(qpu, following, now)
+        return True
+
+    def _tenant_comes(self, qpu: Qpu, seconds: float, now: float) -> None:
+        qpu.line.append(TenantJob(seconds))
+        self.fill(qpu, now)
 
     def _start(self, qpu: Qpu, job: Job, now: float) -> None:
         job.undergo(JobEvent.START, now)
-        qpu.running = job
         if (session := job.session) is not None:
-            session.running = job
+            session.running.append(job)
             session.last_job_started = now
             if session.idle is not None:
                 session.idle.call_off()
         self.started_jobs.append(job)
+        self._lanes.enter(qpu, job, now)
+
+    def _job_ends(self, job: Job, end: Ending, now: float) -> None:
+        job.charge(end.qpu_seconds if end.is_charged else 0, now)
+        job.reason = end.reason
+        self._end_running(job, end.event, now)
 
     def _end_running(self, job: Job, event: JobEvent, now: float) -> None:
         job.undergo(event, now)
-        if job.ending is not None:
-            job.ending.call_off()
         qpu, session = self._qpus[job.backend], job.session
-        qpu.running = None
+        self._lanes.leave(qpu, job, now)
         if session is not None:
-            session.running = None
+            session.running.remove(job)
             session.last_job_completed = now
+        self._usage.look(job.account, now)
+        if session is not None and not session.running:
             if session.state is SessionState.CLOSED:
                 session.stop_metering(now)
             elif not session.waiting:
                 self._start_idling(session, now)
+                if session.mode == "batch" and self._settings.disputed.batch_closes_after_last_job:
+                    session.accepting_jobs = False
                 self._close_if_drained(session, now)
-        self._fill(qpu, now)
+        self.fill(qpu, now)
 
     # -- the life of a session
-
-    @property
-    def _limits(self) -> WorkloadLimits:
-        return self._settings.limits
 
     def _activate(self, qpu: Qpu, session: Session, now: float) -> None:
         first_time = session.started is None
@@ -231,6 +200,7 @@ class Scheduler:
             session.deadline = self._agenda.schedule(
                 now + session.max_ttl_seconds, lambda at: self._reach_max_ttl(session, at)
             )
+        self._usage.look(session.account, now)
 
     def _start_idling(self, session: Session, now: float) -> None:
         session.idle = self._agenda.schedule(
@@ -243,16 +213,22 @@ class Scheduler:
         )
         qpu = self._qpus[session.backend]
         qpu.release(session)
-        self._fill(qpu, now)
+        if session.waiting:
+            # They came in time, but the lanes were full, or the device is in maintenance.
+            qpu.join_line(session)
+        self.fill(qpu, now)
 
     def _reach_max_ttl(self, session: Session, now: float) -> None:
-        # The guides disagree on the queued jobs: "put into a failed state" on most pages.
-        while session.waiting:
-            job = session.waiting.popleft()
-            job.explain("Job is part of a session that's been closed.", 4001)
-            job.charge(0)
-            job.undergo(JobEvent.FAIL, now)
+        to_fail = self._settings.disputed.queued_jobs_at_max_ttl == "fail"
+        event = JobEvent.FAIL if to_fail else JobEvent.CANCEL
+        self._drop_queued(session, event, now, SESSION_CLOSED)
         self._end_session(session, SessionEvent.MAX_TTL_REACHED, "max_ttl", now)
+
+    def _drop_queued(
+        self, session: Session, event: JobEvent, now: float, reason: Reason = UNSAID
+    ) -> None:
+        while session.waiting:
+            _drop(session.waiting.popleft(), event, now, reason)
 
     def _after_losing_queued_jobs(self, session: Session, now: float) -> None:
         if session.waiting:
@@ -261,7 +237,7 @@ class Scheduler:
         qpu.leave_line(session)
         self._close_if_drained(session, now)
         if session.state is SessionState.OPEN:
-            unused_at = session.created + self._limits.unused_seconds
+            unused_at = session.created + self._settings.limits.unused_seconds
             self._close_if_unused_at(session, max(now, unused_at))
 
     def _close_if_drained(self, session: Session, now: float) -> None:
@@ -282,13 +258,8 @@ class Scheduler:
     def _end_session(
         self, session: Session, event: SessionEvent, ended_by: EndedBy, now: float
     ) -> None:
-        reasons = {
-            "close": "session_closed_early",
-            "cancel": "session_closed_early",
-            "max_ttl": "session_closed_by_max_ttl",
-            "unused": "session_closed_unused",
-        }
-        session.undergo(event, now, reasons[ended_by])
+        session.undergo(event, now, _CLOSING_REASONS[ended_by])
+        del self._open_sessions[session.id]
         session.ended_by = ended_by
         for appointment in (session.deadline, session.idle):
             if appointment is not None:
@@ -296,4 +267,33 @@ class Scheduler:
         qpu = self._qpus[session.backend]
         qpu.leave_line(session)
         qpu.release(session)
-        self._fill(qpu, now)
+        self.fill(qpu, now)
+
+    # -- the usage limit of an instance
+
+    def _reach_usage_limit(self, account: Account, now: float) -> None:
+        # Everything that waits goes first: what ends would make room for it.
+        sessions = [s for s in self._open_sessions.values() if s.account is account]
+        for session in sessions:
+            self._qpus[session.backend].leave_line(session)
+            self._drop_queued(session, JobEvent.CANCEL, now, USAGE_LIMIT)
+        for qpu in self._qpus.values():
+            for waiting in [x for x in qpu.line if isinstance(x, Job) and x.account is account]:
+                qpu.leave_line(waiting)
+                _drop(waiting, JobEvent.CANCEL, now, USAGE_LIMIT)
+        for session in sessions:
+            self._end_session(session, SessionEvent.USAGE_LIMIT_REACHED, "usage_limit", now)
+        if self._settings.disputed.running_jobs_at_usage_limit == "cancel":
+            for qpu in self._qpus.values():
+                for job in [x for x in qpu.lanes if isinstance(x, Job) and x.account is account]:
+                    # The end of one is reason to look again, and the others may have gone by then.
+                    if not job.is_final:
+                        job.reason = USAGE_LIMIT
+                        self.cancel_job(job, now)
+
+
+def _drop(job: Job, event: JobEvent, now: float, reason: Reason = UNSAID) -> None:
+    """End a job that never ran, at no charge."""
+    job.reason = reason
+    job.charge(0, now)
+    job.undergo(event, now)

@@ -1,6 +1,7 @@
 """The emulator as a server: in a thread of a test, or in a process of its own."""
 
 import asyncio
+import ipaddress
 import signal
 import socket
 import threading
@@ -10,14 +11,24 @@ from typing import Self
 
 import uvicorn
 
-from prefect_qsession.emulator.app import RUNTIME_PREFIX, create_app
+from prefect_qsession.emulator.app import create_app
+from prefect_qsession.emulator.changes import Changes
 from prefect_qsession.emulator.clock import HandClock, RunningClock
 from prefect_qsession.emulator.conductor import Conductor
+from prefect_qsession.emulator.faults import Faults
 from prefect_qsession.emulator.identity import Identity
+from prefect_qsession.emulator.network import Address, FaultyNetwork
+from prefect_qsession.emulator.overview import Overview, overview
 from prefect_qsession.emulator.pool import SimulatorPool
-from prefect_qsession.emulator.records import JobRecord, SessionRecord
+from prefect_qsession.emulator.records import EndedBy, JobRecord, SessionRecord
 from prefect_qsession.emulator.service import Service
-from prefect_qsession.emulator.settings import EmulatorSettings, InstanceSettings
+from prefect_qsession.emulator.settings import (
+    DEFAULT_API_KEY,
+    RUNTIME_PREFIX,
+    DeviceStatus,
+    EmulatorSettings,
+    InstanceSettings,
+)
 
 LOOPBACK = "127.0.0.1"
 
@@ -31,7 +42,8 @@ class Emulator:
 
     Args:
         settings: What the service is made of.
-        host: The address to listen on; anything but loopback is open to the network.
+        host: The address to listen on. Anything but loopback is open to the network: the instances
+            must have API keys of their own then, and the control routes and the page need one too.
         port: The port to listen on; 0 takes a free one.
         simulators: A pool shared with other emulators; left running on exit.
     """
@@ -53,17 +65,33 @@ class Emulator:
             limit_seconds=self.settings.simulation_limit_seconds
         )
         self._conductor = Conductor(Service(self.settings), self.clock, self._simulators)
-        identity = Identity(self.settings.instances)
-        app = create_app(self._conductor, identity, with_control=self.settings.control)
+        self.faults = Faults(self.clock, self.settings.seed)
+        identity = Identity(self.settings.instances, self.settings.token_lifetime_seconds)
+        is_open = not _is_loopback(host)
+        if is_open and DEFAULT_API_KEY in self._api_keys():
+            msg = f"{host} is open to the network: give every instance API keys of your own"
+            raise ValueError(msg)
+        app = create_app(
+            self._conductor,
+            identity,
+            self.faults,
+            with_control=self.settings.control,
+            control_needs_key=is_open,
+        )
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                FaultyNetwork(app, self.faults, self._conductor, self._cut),
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Longer than a client thinks between two jobs: a connection that closes just when
+                # it is used again is a fault that nobody asked for.
+                timeout_keep_alive=75,
+                # It would let a header say which connection a request came by.
+                proxy_headers=False,
                 timeout_graceful_shutdown=1,
             )
         )
@@ -81,7 +109,7 @@ class Emulator:
             msg = "the emulator was not started"
             raise RuntimeError(msg)
         host, port = self._bound_address
-        return f"http://{host}:{port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property
     def runtime_url(self) -> str:
@@ -113,10 +141,34 @@ class Emulator:
             return service.records(now)[0]
 
     @property
+    def outcomes(self) -> list[EndedBy | None]:
+        """How each session and batch ended, `None` for one that has not, in order of creation."""
+        return [session.ended_by for session in self.sessions]
+
+    @property
     def jobs(self) -> list[JobRecord]:
         """Every job so far, as it stands now, in order of creation."""
         with self._conductor.attending() as (service, now):
             return service.records(now)[1]
+
+    @property
+    def overview(self) -> Overview:
+        """What there is to see now, at a cost that hardly grows with what has been."""
+        with self._conductor.attending() as (service, now):
+            return overview(service, self.clock, self.faults.standing, now)
+
+    def set_device_status(self, name: str, status: DeviceStatus) -> None:
+        """
+        Take a device into maintenance (`"paused"`), or out of service (`"offline"`), or back.
+
+        What runs on it goes on. Raises `ServiceError` if there is no such device.
+        """
+        with self._conductor.attending() as (service, now):
+            service.set_device_status(name, status, now)
+
+    def changes(self) -> Changes:
+        """Return what tells every change of a session or job once, beginning with the first."""
+        return Changes(self._conductor)
 
     # -- its life
 
@@ -135,6 +187,7 @@ class Emulator:
         """Stop answering and leave nothing behind. Safe to repeat."""
         self._server.should_exit = True
         # First of all, so that no request waits for time to pass.
+        self.faults.stop()
         self._conductor.stop()
         if self._thread is not None:
             self._thread.join()
@@ -178,8 +231,24 @@ class Emulator:
         self._bound_address = listening.getsockname()[:2]
         return listening
 
+    def _api_keys(self) -> set[str]:
+        return {key for instance in self.settings.instances for key in instance.api_keys}
+
+    def _cut(self, client: Address) -> None:
+        """Cut the connection of *client* as a failing network does. In the server's thread."""
+        for connection in tuple(self._server.server_state.connections):
+            if connection.transport.get_extra_info("peername")[:2] == client:
+                connection.transport.abort()
+
     def _serve(self, listening: socket.socket) -> None:
         asyncio.run(self._server.serve(sockets=[listening]))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def serve(

@@ -5,57 +5,41 @@ Pure rules: no HTTP, no threads, no processes, and the time is an argument. The 
 part that happens by itself.
 """
 
-import math
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from prefect_qsession.emulator import errors
+from prefect_qsession.emulator.accounts import Account
 from prefect_qsession.emulator.agenda import Agenda
-from prefect_qsession.emulator.devices import Device, load_device
+from prefect_qsession.emulator.devices import Device, load_device, mock_name, mock_of
+from prefect_qsession.emulator.listings import JobFilter
+from prefect_qsession.emulator.qpus import Qpu
+from prefect_qsession.emulator.reasons import OrderedFailure
 from prefect_qsession.emulator.records import JobRecord, Mode, SessionRecord
-from prefect_qsession.emulator.scheduler import Qpu, Scheduler
-from prefect_qsession.emulator.settings import EmulatorSettings, InstanceSettings
+from prefect_qsession.emulator.retention import Retention
+from prefect_qsession.emulator.scheduler import Scheduler
+from prefect_qsession.emulator.settings import (
+    DeviceStatus,
+    EmulatorSettings,
+    InstanceSettings,
+    QueueSettings,
+)
 from prefect_qsession.emulator.simulation import Outcome, SimulationTask
 from prefect_qsession.emulator.states import SessionState
 from prefect_qsession.emulator.timing import derived_seed
-from prefect_qsession.emulator.workloads import Job, Session
+from prefect_qsession.emulator.workloads import (
+    UNKNOWN_CLIENT,
+    Client,
+    Job,
+    Session,
+    checked_tags,
+)
 
-PROGRAMS = frozenset({"sampler", "estimator", "executor"})
-MAX_TAGS = 8
-MAX_TAG_LENGTH = 86
+PROGRAMS = frozenset({"sampler", "estimator", "executor", "noise-learner"})
 
 _ID_LETTERS = "0123456789abcdefghijklmnopqrstuv"
-
-
-@dataclass(frozen=True)
-class JobFilter:
-    """Which jobs to list; `None` and the empty tuple mean any."""
-
-    backend: str | None = None
-    pending: bool | None = None
-    program: str | None = None
-    tags: tuple[str, ...] = ()
-    session_id: str | None = None
-    created_after: float | None = None
-    created_before: float | None = None
-
-    def takes(self, job: Job) -> bool:
-        """Tell whether a job is among them."""
-        return (
-            self.backend in (None, job.backend)
-            and self.pending in (None, not job.is_final)
-            and self.program in (None, job.program_id)
-            and set(self.tags) <= set(job.tags)
-            and (self.session_id is None or _session_id(job) == self.session_id)
-            and (self.created_after is None or job.created >= self.created_after)
-            and (self.created_before is None or job.created <= self.created_before)
-        )
-
-
-def _session_id(job: Job) -> str | None:
-    return None if job.session is None else job.session.id
 
 
 class Service:
@@ -68,31 +52,48 @@ class Service:
 
     def __init__(self, settings: EmulatorSettings) -> None:
         self.settings = settings
-        self.instances = {instance.crn: instance for instance in settings.instances}
+        self._accounts = {
+            instance.crn: Account(instance, settings.limits) for instance in settings.instances
+        }
         self.qpus = {
             device.name: Qpu(load_device(device), device.queue or settings.queue)
             for device in settings.devices
         }
+        mocks = [mock_of(qpu.device) for qpu in self.qpus.values()]
+        self.mock_qpus = {
+            mock.name: Qpu(mock, QueueSettings()) for mock in mocks if mock.name not in self.qpus
+        }
         self.agenda = Agenda()
-        self._scheduler = Scheduler(settings, self.qpus, self.agenda)
-        self._jobs: dict[str, Job] = {}
-        self._sessions: dict[str, Session] = {}
+        self._scheduler = Scheduler(settings, self.qpus | self.mock_qpus, self.agenda)
+        self.jobs: dict[str, Job] = {}
+        self.sessions: dict[str, Session] = {}
+        self._retention = Retention(settings.kept_results, settings.kept_bytes)
         self._jobs_created = 0
+
+    def begin(self, now: float) -> None:
+        """Let happen from now on what happens by itself."""
+        self._scheduler.begin(now)
 
     # -- devices and instances
 
     def qpu(self, name: str) -> Qpu:
-        """Return a device's QPU, or refuse."""
-        try:
-            return self.qpus[name]
-        except KeyError:
-            raise errors.backend_not_found(name) from None
+        """Return the QPU of a device or of its mock, or refuse."""
+        qpu = self.qpus.get(name) or self.mock_qpus.get(name)
+        if qpu is None:
+            raise errors.backend_not_found(name)
+        return qpu
 
-    def usage_seconds(self, crn: str, now: float) -> int:
-        """Return what an instance has used: jobs in job mode, batches, sessions."""
-        alone = (j.charged_seconds or 0 for j in self._jobs.values() if _alone(j, crn))
-        grouped = (s.usage_seconds(now) for s in self._sessions.values() if s.instance == crn)
-        return math.ceil(sum(alone) + sum(grouped))
+    def set_device_status(self, name: str, status: DeviceStatus, now: float) -> None:
+        """Take a device into maintenance, or out of service, or back; what runs goes on."""
+        if name not in self.qpus:
+            raise errors.backend_not_found(name)
+        qpu = self.qpus[name]
+        qpu.device = replace(qpu.device, status=status)
+        self._scheduler.fill(qpu, now)
+
+    def account(self, crn: str) -> Account:
+        """Return what an instance has used and may use."""
+        return self._accounts[crn]
 
     # -- sessions
 
@@ -102,6 +103,7 @@ class Service:
         """Open a session or batch."""
         limits = self.settings.limits
         self._require_working(backend)
+        self._require_usage_left(instance, now)
         if mode == "dedicated":
             if instance.plan == "open":
                 raise errors.sessions_not_in_open_plan()
@@ -121,19 +123,20 @@ class Service:
         session = Session(
             id=str(uuid.uuid4()),
             instance=instance.crn,
+            account=self._accounts[instance.crn],
             backend=backend,
             mode=mode,
             created=now,
             max_ttl_seconds=max_ttl or most,
             interactive_ttl_seconds=interactive_ttl,
         )
-        self._sessions[session.id] = session
+        self.sessions[session.id] = session
         self._scheduler.open_session(session)
         return session
 
     def session(self, crn: str, session_id: str) -> Session:
         """Return a session of an instance, or refuse."""
-        session = self._sessions.get(session_id)
+        session = self.sessions.get(session_id)
         if session is None or session.instance != crn:
             raise errors.session_not_found(session_id)
         return session
@@ -166,50 +169,64 @@ class Service:
         tags: Iterable[str],
         max_seconds: int | None,
         private: bool,
+        ordered_failure: OrderedFailure | None = None,
+        client: Client = UNKNOWN_CLIENT,
         now: float,
     ) -> Job:
         """Accept a job and queue it."""
         if program_id not in PROGRAMS:
             raise errors.program_not_found(program_id)
         self._require_working(backend)
+        self._require_usage_left(instance, now)
         session = None if session_id is None else self.session(instance.crn, session_id)
         if session is not None:
             if session.state is SessionState.CLOSED or not session.accepting_jobs:
                 raise errors.session_closed()
-            if session.backend != backend:
+            if backend == mock_name(session.backend):
+                # A dry run is apart: it takes no time of the session.
+                session = None
+            elif session.backend != backend:
                 why = f"the session is on backend {session.backend}"
                 raise errors.invalid_body(why)
+        accepted_tags = checked_tags(tags)
         limits = self.settings.limits
+        if not self._accounts[instance.crn].may_submit(now):
+            raise errors.too_many_submissions(limits.submissions_per_minute or 0)
         is_open = instance.plan == "open"
         most = limits.open_plan_job_max_seconds if is_open else limits.job_max_seconds
         job = Job(
             id="".join(secrets.choice(_ID_LETTERS) for _ in range(20)),
             ordinal=self._jobs_created,
             instance=instance.crn,
+            account=self._accounts[instance.crn],
             backend=backend,
             program_id=program_id,
             body=body,
             created=now,
             max_seconds=min(max_seconds or most, most),
             session=session,
-            tags=checked_tags(tags),
+            tags=accepted_tags,
             private=private,
+            ordered_failure=ordered_failure,
+            client=client,
+            is_dry_run=backend in self.mock_qpus,
         )
         self._jobs_created += 1
-        self._jobs[job.id] = job
+        self.jobs[job.id] = job
+        self._retention.keep(job)
         self._scheduler.submit(job, now)
         return job
 
     def job(self, crn: str, job_id: str) -> Job:
         """Return a job of an instance, or refuse."""
-        job = self._jobs.get(job_id)
+        job = self.jobs.get(job_id)
         if job is None or job.instance != crn:
             raise errors.job_not_found(job_id)
         return job
 
     def find_jobs(self, crn: str, wanted: JobFilter, *, oldest_first: bool) -> list[Job]:
         """Return an instance's jobs that the filter takes, in order of creation."""
-        found = [j for j in self._jobs.values() if j.instance == crn and wanted.takes(j)]
+        found = [j for j in self.jobs.values() if j.instance == crn and wanted.takes(j)]
         return found if oldest_first else found[::-1]
 
     def cancel_job(self, job: Job, now: float) -> None:
@@ -222,7 +239,7 @@ class Service:
         """Forget a job, or refuse unless its state is final."""
         if not job.is_final:
             raise errors.job_in_wrong_state(job.id, "deleted")
-        del self._jobs[job.id]
+        del self.jobs[job.id]
 
     def read_result(self, job: Job) -> bytes | None:
         """Return a completed job's result; a private job's only once."""
@@ -234,6 +251,10 @@ class Service:
         return job.outcome.result
 
     # -- the conductor's side
+
+    def has_waits(self) -> bool:
+        """Tell whether a job here holds a QPU, or waits for one that is held."""
+        return any(qpu.has_waits() for qpu in (self.qpus | self.mock_qpus).values())
 
     def take_started(self) -> list[Job]:
         """Hand over the jobs that started since the last call."""
@@ -256,29 +277,21 @@ class Service:
 
     def computed(self, job: Job, outcome: Outcome, now: float) -> None:
         """Take what a simulator made of a job."""
+        size = job.size
         self._scheduler.computed(job, outcome, now)
+        self._retention.grow(job.size - size)
 
     def records(self, now: float) -> tuple[list[SessionRecord], list[JobRecord]]:
         """Return frozen copies of every session and job, in order of creation."""
         return (
-            [session.record(now) for session in self._sessions.values()],
-            [job.record() for job in self._jobs.values()],
+            [session.record(now) for session in self.sessions.values()],
+            [job.record() for job in self.jobs.values()],
         )
 
     def _require_working(self, backend: str) -> None:
         if self.device(backend).status == "offline":
             raise errors.backend_unavailable(backend)
 
-
-def _alone(job: Job, crn: str) -> bool:
-    return job.session is None and job.instance == crn
-
-
-def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags, or refuse too many or too long ones."""
-    checked = tuple(tags)
-    if len(checked) > MAX_TAGS:
-        raise errors.too_many_tags(MAX_TAGS)
-    if any(len(tag) > MAX_TAG_LENGTH for tag in checked):
-        raise errors.tag_too_long(MAX_TAG_LENGTH)
-    return checked
+    def _require_usage_left(self, instance: InstanceSettings, now: float) -> None:
+        if not self._accounts[instance.crn].seconds_left(now):
+            raise errors.usage_limit_reached()

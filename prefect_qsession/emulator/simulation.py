@@ -5,6 +5,8 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import IO, Literal, Self
 
+from prefect_qsession.emulator.reasons import INTERNAL_ERROR
+
 _LENGTHS = struct.Struct(">II")
 
 
@@ -90,8 +92,5 @@ class Outcome:
     @classmethod
     def internal_error(cls) -> Self:
         """Return the outcome of a simulation that was lost: the service's fault."""
-        return cls(
-            reason="Temporary Internal Error",
-            reason_code=9707,
-            reason_solution="Resubmit the job.",
-        )
+        reason = INTERNAL_ERROR
+        return cls(reason=reason.text, reason_code=reason.code, reason_solution=reason.solution)

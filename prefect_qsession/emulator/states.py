@@ -26,6 +26,7 @@ class SessionEvent(StrEnum):
     JOB_DEQUEUED = "job dequeued"
     INTERACTIVE_TTL_EXPIRED = "interactive TTL expired"
     MAX_TTL_REACHED = "max TTL reached"
+    USAGE_LIMIT_REACHED = "usage limit reached"
     DRAINED = "accepts no jobs and has none left"
     NEVER_USED = "never used"
 
@@ -63,11 +64,14 @@ SESSION_TRANSITIONS: Mapping[tuple[SessionState, SessionEvent], SessionState] = 
         (SessionState.OPEN, SessionEvent.JOB_DEQUEUED): SessionState.ACTIVE,
         (SessionState.OPEN, SessionEvent.DRAINED): SessionState.CLOSED,
         (SessionState.OPEN, SessionEvent.NEVER_USED): SessionState.CLOSED,
+        (SessionState.OPEN, SessionEvent.USAGE_LIMIT_REACHED): SessionState.CLOSED,
         (SessionState.ACTIVE, SessionEvent.INTERACTIVE_TTL_EXPIRED): SessionState.INACTIVE,
         (SessionState.ACTIVE, SessionEvent.MAX_TTL_REACHED): SessionState.CLOSED,
+        (SessionState.ACTIVE, SessionEvent.USAGE_LIMIT_REACHED): SessionState.CLOSED,
         (SessionState.ACTIVE, SessionEvent.DRAINED): SessionState.CLOSED,
         (SessionState.INACTIVE, SessionEvent.JOB_DEQUEUED): SessionState.ACTIVE,
         (SessionState.INACTIVE, SessionEvent.MAX_TTL_REACHED): SessionState.CLOSED,
+        (SessionState.INACTIVE, SessionEvent.USAGE_LIMIT_REACHED): SessionState.CLOSED,
         (SessionState.INACTIVE, SessionEvent.DRAINED): SessionState.CLOSED,
     }
 )

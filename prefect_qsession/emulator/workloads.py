@@ -1,10 +1,16 @@
 """Jobs, sessions and batches: what they are and how they change state. When, the scheduler says."""
 
 import math
+import re
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from prefect_qsession.emulator import errors
+from prefect_qsession.emulator.accounts import Account
 from prefect_qsession.emulator.agenda import Appointment
+from prefect_qsession.emulator.reasons import UNSAID, OrderedFailure, Reason
 from prefect_qsession.emulator.records import EndedBy, JobRecord, Mode, SessionRecord, Transition
 from prefect_qsession.emulator.simulation import Outcome
 from prefect_qsession.emulator.states import (
@@ -17,6 +23,34 @@ from prefect_qsession.emulator.states import (
     next_session_state,
 )
 
+MAX_TAGS = 8
+MAX_TAG_LENGTH = 86
+
+
+@dataclass(frozen=True)
+class Client:
+    """The software a job came from, as far as it says."""
+
+    qiskit_version: str | None = None
+    caller: str | None = None
+
+    @classmethod
+    def of_header(cls, text: str) -> Self:
+        """
+        Read what the client calls itself in the header `X-Qx-Client-Application`.
+
+        Such as `.../qiskit_ibm_runtime-0.51.0,qiskit-2.6.2*,.../qiskit[_ibm_runtime~sampler.py]`.
+        """
+        version = re.search(r"(?:^|[/,])qiskit-([0-9][^,*/]*)", text)
+        caller = re.search(r"qiskit\[(_[^]]*)\]", text)
+        return cls(
+            None if version is None else version[1],
+            None if caller is None else f"qiskit{caller[1]}",
+        )
+
+
+UNKNOWN_CLIENT = Client()
+
 
 @dataclass(eq=False, slots=True)
 class Session:
@@ -24,6 +58,7 @@ class Session:
 
     id: str
     instance: str
+    account: Account
     backend: str
     mode: Mode
     created: float
@@ -41,7 +76,7 @@ class Session:
     ended_by: EndedBy | None = None
     jobs: list["Job"] = field(default_factory=list)
     waiting: deque["Job"] = field(default_factory=deque)
-    running: "Job | None" = None
+    running: list["Job"] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     deadline: Appointment | None = None
     idle: Appointment | None = None
@@ -59,8 +94,10 @@ class Session:
         self.transitions.append(Transition(str(self.state), at))
         if self.state is SessionState.ACTIVE:
             self.activated = self._active_since = at
+            if self.mode == "dedicated":
+                self.account.start_meter(at)
             self.started = at if self.started is None else self.started
-        elif self.running is None:
+        elif not self.running:
             self.stop_metering(at)
         if self.state is SessionState.CLOSED:
             self.closed = at
@@ -75,6 +112,8 @@ class Session:
         """
         if self._active_since is not None:
             self._active_seconds += at - self._active_since
+            if self.mode == "dedicated":
+                self.account.stop_meter(self._active_since, at)
             self._active_since = None
 
     def usage_seconds(self, now: float) -> float:
@@ -94,7 +133,12 @@ class Session:
     @property
     def has_work(self) -> bool:
         """Whether a job of it waits or runs."""
-        return bool(self.waiting) or self.running is not None
+        return bool(self.waiting or self.running)
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether it has its device to itself while it is active."""
+        return self.mode == "dedicated"
 
     def record(self, now: float) -> SessionRecord:
         """Return a frozen copy."""
@@ -112,6 +156,7 @@ class Session:
             started=self.started,
             closed=self.closed,
             usage_seconds=self.usage_seconds(now),
+            qpu_seconds=round(sum(j.qpu_seconds or 0.0 for j in self.jobs if j.is_final), 6),
             instance=self.instance,
         )
 
@@ -123,6 +168,7 @@ class Job:
     id: str
     ordinal: int
     instance: str
+    account: Account
     backend: str
     program_id: str
     body: bytes
@@ -131,18 +177,20 @@ class Job:
     session: Session | None
     tags: tuple[str, ...] = ()
     private: bool = False
+    ordered_failure: OrderedFailure | None = None
+    is_dry_run: bool = False
+    client: Client = UNKNOWN_CLIENT
     state: JobState = JobState.QUEUED
     started: float | None = None
+    qpu_started: float | None = None
     finished: float | None = None
     qpu_seconds: float | None = None
     charged_seconds: int | None = None
     outcome: Outcome | None = None
-    reason: str | None = None
-    reason_code: int | None = None
-    reason_solution: str | None = None
+    reason: Reason = UNSAID
     result_was_read: bool = False
     transitions: list[Transition] = field(default_factory=list)
-    ending: Appointment | None = None
+    next_step: Appointment | None = None
 
     def __post_init__(self) -> None:
         """Note the creation."""
@@ -157,13 +205,28 @@ class Job:
         else:
             self.finished = at
 
-    def explain(self, reason: str | None, code: int | None, solution: str | None = None) -> None:
-        """Note why it ended as it did."""
-        self.reason, self.reason_code, self.reason_solution = reason, code, solution
+    def charge(self, seconds: float, at: float) -> None:
+        """Bill QPU time: whole seconds, a session's jobs by its own time, a dry run not at all."""
+        self.charged_seconds = 0 if self.is_dry_run else math.ceil(round(seconds, 6))
+        if not self.is_session_billed:
+            self.account.charge(self.charged_seconds, at)
 
-    def charge(self, seconds: float) -> None:
-        """Bill QPU time: the service charges whole seconds."""
-        self.charged_seconds = math.ceil(round(seconds, 6))
+    def forget(self) -> None:
+        """Let go of what is large about a job that is over: its parameters and its result."""
+        self.body = b""
+        if self.outcome is not None:
+            self.outcome = replace(self.outcome, result=None)
+
+    @property
+    def size(self) -> int:
+        """How many bytes its parameters and its result have."""
+        result = None if self.outcome is None else self.outcome.result
+        return len(self.body) + len(result or b"")
+
+    @property
+    def is_session_billed(self) -> bool:
+        """Whether its session pays, by the time it is active."""
+        return self.session is not None and self.session.mode == "dedicated"
 
     @property
     def is_final(self) -> bool:
@@ -177,11 +240,12 @@ class Job:
             backend=self.backend,
             program=self.program_id,
             status=str(self.state),
-            reason=self.reason,
-            reason_code=self.reason_code,
+            reason=self.reason.text,
+            reason_code=self.reason.code,
             transitions=tuple(self.transitions),
             created=self.created,
             started=self.started,
+            qpu_started=self.qpu_started,
             finished=self.finished,
             queue_seconds=None if self.started is None else round(self.started - self.created, 6),
             qpu_seconds=self.qpu_seconds,
@@ -191,3 +255,13 @@ class Job:
             tags=self.tags,
             instance=self.instance,
         )
+
+
+def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags, or refuse too many or too long ones."""
+    checked = tuple(tags)
+    if len(checked) > MAX_TAGS:
+        raise errors.too_many_tags(MAX_TAGS)
+    if any(len(tag) > MAX_TAG_LENGTH for tag in checked):
+        raise errors.tag_too_long(MAX_TAG_LENGTH)
+    return checked

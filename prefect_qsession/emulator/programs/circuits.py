@@ -42,6 +42,13 @@ class DeviceFacts:
             raise not_in_target_isa(why)
         self._check_block(circuit, tuple(range(circuit.num_qubits)))
 
+    def couples(self, one: int, other: int) -> bool:
+        """Whether some instruction acts on both qubits."""
+        return any(
+            places is not None and ((one, other) in places or (other, one) in places)
+            for places in self._places.values()
+        )
+
     def _check_block(self, block: QuantumCircuit, physical: tuple[int, ...]) -> None:
         index = {qubit: physical[i] for i, qubit in enumerate(block.qubits)}
         for instruction in block.data:

@@ -8,6 +8,7 @@ from prefect_qsession.emulator.programs.circuits import DeviceFacts
 from prefect_qsession.emulator.programs.estimator import run_estimator
 from prefect_qsession.emulator.programs.executor import run_executor
 from prefect_qsession.emulator.programs.failures import JobFailure
+from prefect_qsession.emulator.programs.noise_learner import run_noise_learner
 from prefect_qsession.emulator.programs.sampler import run_sampler
 from prefect_qsession.emulator.programs.wire import parameters_of
 from prefect_qsession.emulator.simulation import Outcome, SimulationTask
@@ -25,11 +26,15 @@ def run_program(task: SimulationTask) -> Outcome:
     try:
         params = parameters_of(task.body)
         facts = DeviceFacts(task.device_facts)
-        if task.program_id == "sampler":
-            return run_sampler(params, facts, task.seed)
-        if task.program_id == "estimator":
-            return run_estimator(params, facts, task.seed, exact=task.noise == "none")
-        return run_executor(params, facts, task.seed)
+        match task.program_id:
+            case "sampler":
+                outcome = run_sampler(params, facts, task.seed)
+            case "estimator":
+                outcome = run_estimator(params, facts, task.seed, exact=task.noise == "none")
+            case "noise-learner":
+                outcome = run_noise_learner(params, facts)
+            case _:
+                outcome = run_executor(params, facts, task.seed)
     except JobFailure as failure:
         return Outcome(
             reason=failure.reason,
@@ -48,3 +53,4 @@ def run_program(task: SimulationTask) -> Outcome:
     except Exception:
         logger.exception("a job could not be computed")
         return Outcome.internal_error()
+    return outcome

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse, Response
 
 from prefect_qsession.emulator import documents, errors
+from prefect_qsession.emulator.listings import JobFilter
+from prefect_qsession.emulator.reasons import ORDERED_FAILURE
 from prefect_qsession.emulator.routes.requests import (
     AskingInstance,
     TheConductor,
@@ -15,8 +17,9 @@ from prefect_qsession.emulator.routes.requests import (
     no_content,
     parsed,
     read_body,
+    takes,
 )
-from prefect_qsession.emulator.service import JobFilter, checked_tags
+from prefect_qsession.emulator.workloads import Client, checked_tags
 
 router = APIRouter(tags=["jobs"])
 
@@ -62,6 +65,8 @@ class JobQuery(BaseModel):
     created_after: datetime | None = None
     created_before: datetime | None = None
     sort: Literal["ASC", "DESC"] = "DESC"
+    include_mocks: bool = False
+    exclude_params: bool = False
 
     def as_filter(self) -> JobFilter:
         """Return the part that chooses jobs."""
@@ -73,10 +78,11 @@ class JobQuery(BaseModel):
             session_id=self.session_id,
             created_after=None if self.created_after is None else self.created_after.timestamp(),
             created_before=None if self.created_before is None else self.created_before.timestamp(),
+            include_mocks=self.include_mocks,
         )
 
 
-@router.post("/jobs")
+@router.post("/jobs", openapi_extra=takes(JobCreation))
 async def create_job(
     request: Request, instance: AskingInstance, conductor: TheConductor
 ) -> Response:
@@ -99,6 +105,8 @@ async def create_job(
             tags=wanted.tags,
             max_seconds=wanted.cost,
             private=wanted.private,
+            ordered_failure=request.scope.get(ORDERED_FAILURE),
+            client=Client.of_header(request.headers.get("x-qx-client-application", "")),
             now=now,
         )
     answer = {"id": job.id, "backend": job.backend}
@@ -116,7 +124,8 @@ async def list_jobs(
         oldest_first = query.sort == "ASC"
         found = service.find_jobs(instance.crn, query.as_filter(), oldest_first=oldest_first)
         page = found[query.offset : query.offset + query.limit]
-        jobs = [documents.job_document(job) for job in page]
+        with_params = not query.exclude_params
+        jobs = [documents.job_document(job, with_params=with_params) for job in page]
     return as_json(
         {"jobs": jobs, "count": len(found), "limit": query.limit, "offset": query.offset}
     )
@@ -133,7 +142,7 @@ async def describe_job(
     return as_json(document)
 
 
-@router.get("/jobs/{job_id}/results")
+@router.get("/jobs/{job_id}/results", responses={204: {"description": "There is none"}})
 async def job_results(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
     """Return a job's results; nothing while, or if, there are none."""
     with conductor.attending() as (service, _):
@@ -141,7 +150,7 @@ async def job_results(job_id: str, instance: AskingInstance, conductor: TheCondu
     return no_content() if result is None else Response(result, media_type="application/json")
 
 
-@router.post("/jobs/{job_id}/cancel")
+@router.post("/jobs/{job_id}/cancel", status_code=204)
 async def cancel_job(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
     """Cancel a job that is queued or running."""
     with conductor.attending() as (service, now):
@@ -149,7 +158,7 @@ async def cancel_job(job_id: str, instance: AskingInstance, conductor: TheConduc
     return no_content()
 
 
-@router.delete("/jobs/{job_id}")
+@router.delete("/jobs/{job_id}", status_code=204)
 async def delete_job(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
     """Delete a job whose state is final."""
     with conductor.attending() as (service, _):
@@ -162,18 +171,21 @@ async def job_logs(job_id: str, instance: AskingInstance, conductor: TheConducto
     """Return a job's log: why it failed, if it did."""
     with conductor.attending() as (service, _):
         job = service.job(instance.crn, job_id)
-        return PlainTextResponse(job.reason or "")
+        return PlainTextResponse(job.reason.text or "")
 
 
 @router.get("/jobs/{job_id}/metrics")
 async def job_metrics(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
     """Return a job's times and charge."""
     with conductor.attending() as (service, _):
-        document = documents.metrics(service.job(instance.crn, job_id))
+        document = documents.metrics(
+            service.job(instance.crn, job_id),
+            with_quantum_seconds=service.settings.disputed.quantum_seconds_in_metrics,
+        )
     return as_json(document)
 
 
-@router.put("/jobs/{job_id}/tags")
+@router.put("/jobs/{job_id}/tags", status_code=204, openapi_extra=takes(TagsUpdate))
 async def replace_tags(
     job_id: str, request: Request, instance: AskingInstance, conductor: TheConductor
 ) -> Response:

@@ -1,5 +1,6 @@
 """What all routes share: who asks, how bodies are read, how answers are written."""
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from prefect_qsession.emulator import errors
 from prefect_qsession.emulator.conductor import Conductor
+from prefect_qsession.emulator.faults import Faults
 from prefect_qsession.emulator.identity import Identity
 from prefect_qsession.emulator.settings import InstanceSettings
 
@@ -24,6 +26,7 @@ class Emulation:
 
     conductor: Conductor
     identity: Identity
+    faults: Faults
 
 
 def emulation(request: Request) -> Emulation:
@@ -37,6 +40,22 @@ async def asking_instance(request: Request) -> InstanceSettings:
     headers = request.headers
     identity = emulation(request).identity
     return identity.instance(headers.get("authorization"), headers.get("service-crn"))
+
+
+async def require_key(request: Request) -> None:
+    """Refuse who has no key: a token or key as the client sends it, or a browser's password."""
+    authorization = request.headers.get("authorization", "")
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            named = base64.b64decode(credentials, validate=True).decode()
+        except ValueError:
+            named = ""
+        authorization = f"apikey {named.partition(':')[2]}"
+    try:
+        emulation(request).identity.instances_of(authorization)
+    except errors.ServiceError:
+        raise errors.KeyNeeded from None
 
 
 async def the_conductor(request: Request) -> Conductor:
@@ -79,6 +98,12 @@ def parsed(model: type[Model], body: bytes) -> Model:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise errors.invalid_body(describe(error)) from None
+
+
+def takes(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe the body a route reads by itself, for the description of the API."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def describe(error: ValidationError) -> str:

@@ -15,6 +15,7 @@ from prefect_qsession.emulator.routes.requests import (
     no_content,
     parsed,
     read_body,
+    takes,
 )
 
 router = APIRouter(tags=["sessions"])
@@ -39,7 +40,7 @@ class SessionUpdate(BaseModel):
     accepting_jobs: bool
 
 
-@router.post("/sessions")
+@router.post("/sessions", openapi_extra=takes(SessionCreation))
 async def create_session(
     request: Request, instance: AskingInstance, conductor: TheConductor
 ) -> Response:
@@ -62,7 +63,7 @@ async def describe_session(
     return as_json(document)
 
 
-@router.patch("/sessions/{session_id}")
+@router.patch("/sessions/{session_id}", status_code=204, openapi_extra=takes(SessionUpdate))
 async def update_session(
     session_id: str, request: Request, instance: AskingInstance, conductor: TheConductor
 ) -> Response:
@@ -74,7 +75,7 @@ async def update_session(
     return no_content()
 
 
-@router.delete("/sessions/{session_id}/close")
+@router.delete("/sessions/{session_id}/close", status_code=204)
 async def cancel_session(
     session_id: str, instance: AskingInstance, conductor: TheConductor
 ) -> Response:
