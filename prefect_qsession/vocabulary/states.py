@@ -69,6 +69,11 @@ class Outcome(StrEnum):
         """The state in which this outcome waits for the service to confirm it."""
         return SessionState.CLOSING if self is Outcome.CLOSE else SessionState.CANCELLING
 
+    @property
+    def state(self) -> SessionState:
+        """The state of a session that has been released in this way."""
+        return SessionState.CLOSED if self is Outcome.CLOSE else SessionState.CANCELLED
+
 
 FINAL = frozenset({SessionState.CLOSED, SessionState.CANCELLED})
 
@@ -95,6 +100,8 @@ TRANSITIONS: dict[tuple[SessionState, SessionEvent], SessionState] = {
     # The close was not confirmed, and meanwhile the run failed.
     (_S.CLOSING, _E.CANCEL): _S.CANCELLING,
     (_S.CANCELLING, _E.CONFIRMED): _S.CANCELLED,
+    # A new session, with an id of its own, in the place of the lost one.
+    (_S.LOST, _E.OPEN): _S.OPENING,
     (_S.LOST, _E.CLOSE): _S.CLOSED,
     (_S.LOST, _E.CANCEL): _S.CANCELLED,
 }

@@ -1,0 +1,1 @@
+"""Words and frozen data that every layer shares; no I/O."""
