@@ -4,14 +4,19 @@ code.
 
 Read as Prefect's integrations read theirs: from `PREFECT_INTEGRATIONS_QSESSION_...` in the
 environment, or from the table `[integrations.qsession]` in `prefect.toml`. What a flow's code says
-wins.
+wins, and what a `SessionPolicy` block says.
 """
+
+from collections.abc import Mapping
 
 from prefect.settings.base import PrefectBaseSettings, build_settings_config
 from pydantic import Field
 
+from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
+from prefect_qsession.vocabulary.records import ResolvedPolicy
+
 DEFAULT_MAX_TIME = "1h"
-"""Long enough for a few hundred iterations; short enough that the worst accident costs an hour."""
+"""Long enough for a few hundred iterations; short enough that no accident costs more than that."""
 
 
 class QSessionSettings(PrefectBaseSettings):
@@ -25,7 +30,99 @@ class QSessionSettings(PrefectBaseSettings):
     backend: str | None = Field(
         default=None, description="Name of the backend; the least busy one if not set."
     )
+    policy: str | None = Field(
+        default=None,
+        description="Name of the SessionPolicy block to use; it wins over the settings below.",
+    )
     max_time: str | int = Field(
         default=DEFAULT_MAX_TIME,
         description="The service ends a session after this time, whatever happens here.",
     )
+    mode: str = Field(
+        default="session",
+        description="How jobs run: session, batch or job; auto for the first that the plan allows.",
+    )
+    fallback: str | tuple[str, ...] = Field(
+        default=("batch", "job"), description="What auto tries after a session, in this order."
+    )
+    qpu_budget: str | int | None = Field(
+        default=None, description="QPU time that the jobs of one flow run may be charged."
+    )
+    session_budget: str | int | None = Field(
+        default=None, description="Session time that one flow run may be billed."
+    )
+    idle_release: str | int | None = Field(
+        default=None, description="A session that has had no job for this long is released."
+    )
+    reattach: bool = Field(
+        default=True,
+        description="A later attempt takes up the jobs of earlier ones, instead of paying anew.",
+    )
+    reopen: int = Field(
+        default=3, description="How often a session that the service ended is opened anew."
+    )
+    pack: str | float | None = Field(
+        default=None,
+        description="Requests of one PUB made within this time go together as one job: 50ms, say.",
+    )
+    concurrency_limit: str | None = Field(
+        default=None,
+        description="Name of the Prefect global concurrency limit of which each open session takes "
+        "a slot.",
+    )
+    keep_for_retry: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds that a session is kept open for the next attempt of its flow run; it "
+        "is closed if that begins later.",
+    )
+    release_within: float = Field(
+        default=20.0,
+        gt=0,
+        description="Seconds for which a release that fails is repeated in the flow's process.",
+    )
+    long_queue: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Seconds in the queue after which the event `qsession.queue.long` is emitted.",
+    )
+    questions_per_second: float = Field(
+        default=200.0,
+        gt=0,
+        description="How often a second the jobs of a flow run, all together, are asked how they "
+        "stand, at the most.",
+    )
+    monitor_every: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds between two looks whether the flow run was cancelled from outside.",
+    )
+    heartbeat_every: float = Field(
+        default=20.0, gt=0, description="Seconds between two heartbeats of an open session."
+    )
+    require_ledger: bool = Field(
+        default=True,
+        description="Refuse to use a session that cannot be recorded in the Prefect API.",
+    )
+
+    def resolve(
+        self, options: SessionOptions, block: Mapping[str, object] | None = None
+    ) -> ResolvedPolicy:
+        """
+        Return the policy of a flow run: as its code says, then a block, and for the rest as set
+        here.
+
+        Raises:
+            InvalidSetting: An option or a setting is not of the right kind.
+        """
+        set_here = {name: getattr(self, name) for name in SessionOptions.__annotations__}
+        return ResolvedPolicy(
+            **policy_fields(options, defaults=set_here | dict(block or {})),
+            keep_for_retry_seconds=self.keep_for_retry,
+            release_within_seconds=self.release_within,
+            long_queue_seconds=self.long_queue,
+            questions_per_second=self.questions_per_second,
+            monitor_every_seconds=self.monitor_every,
+            heartbeat_every_seconds=self.heartbeat_every,
+            require_ledger=self.require_ledger,
+        )

@@ -1,0 +1,1 @@
+"""Decisions, pure: they know neither Prefect nor Qiskit."""
