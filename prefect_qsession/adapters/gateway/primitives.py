@@ -7,6 +7,7 @@ modules of their own until its top-level names switch to them. The legacy ones s
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any, Literal
 
 from qiskit import QuantumCircuit
@@ -16,6 +17,7 @@ from qiskit_ibm_runtime import (
     IBMBackend,
     RuntimeJobV2,
     SamplerV2,
+    Session,
     options,
     options_models,
 )
@@ -27,9 +29,10 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 # for. tests/integration/test_bad_input.py holds the behaviour.
 from qiskit_ibm_runtime.utils.utils import is_isa_circuit
 
+from prefect_qsession.adapters.gateway.errors import translated
+from prefect_qsession.adapters.gateway.preflight import submitting
+from prefect_qsession.adapters.gateway.programs import PreparedPrograms
 from prefect_qsession.exceptions import InvalidOptions, NotISA
-from prefect_qsession.gateway.errors import translated
-from prefect_qsession.gateway.sessions import GatewaySession
 
 Kind = Literal["estimator", "sampler", "executor"]
 
@@ -42,6 +45,10 @@ _LEGACY = {
     "estimator": (EstimatorV2, options.EstimatorOptions),
     "sampler": (SamplerV2, options.SamplerOptions),
 }
+
+
+_programs = PreparedPrograms()
+"""Of all flow runs in this process: tasks make their primitives anew."""
 
 
 class ClientPrimitive:
@@ -58,6 +65,8 @@ class ClientPrimitive:
     """
 
     def __init__(self, kind: Kind, options: Any = None, *, legacy: bool = False) -> None:
+        self.program = f"{kind}-legacy" if legacy else kind
+        """Which primitive, and of which generation."""
         self._class, options_class = (_LEGACY if legacy else _CLIENT_SIDE)[kind]
         if options is None or isinstance(options, Mapping):
             try:
@@ -68,17 +77,33 @@ class ClientPrimitive:
             raise InvalidOptions(f"{kind}()", f"an object of {type(options).__qualname__}.")
         self.options: Any = options
 
-    def run(self, session: GatewaySession, *arguments: Any, **keywords: Any) -> RuntimeJobV2:
+    @property
+    def job_tags(self) -> list[str]:
+        """The tags that the options put on each job."""
+        return list(self.options.environment.job_tags or ())
+
+    def run(self, mode: Any, tags: Iterable[str], arguments: Any) -> RuntimeJobV2:
         """
-        Submit a job into the session and return the client's job.
+        Submit a job and return the client's; asks once, and does not repeat what failed.
+
+        Args:
+            mode: What the job runs in: the client's session, batch or backend.
+            tags: For the job, beside those of the options.
+            arguments: What the client's primitive runs: PUBs, or a quantum program.
 
         Raises:
             SessionLost: The service has ended the session.
-            ServiceError: The service did not accept the job.
+            ServiceError: The service did not accept the job, or may not have.
         """
-        primitive = self._class(mode=session.client_session, options=self.options)
-        with translated("submit a job", session.session_id):
-            return primitive.run(*arguments, **keywords)
+        # Two levels: a copy of all there is takes longer than the job's encoding.
+        options = copy(self.options)
+        options.environment = copy(self.options.environment)
+        options.environment.job_tags = [*self.job_tags, *tags]
+        session_id = mode.session_id if isinstance(mode, Session) else None
+        with translated("submit a job", session_id), submitting(session_id):
+            if self.program == "estimator" and (ready := _programs.fill(arguments, options)):
+                return Executor(mode=mode, options=ready.options).run(ready.program)
+            return self._class(mode=mode, options=options).run(arguments)
 
 
 def check_isa(circuits: Iterable[QuantumCircuit], backend: IBMBackend) -> None:

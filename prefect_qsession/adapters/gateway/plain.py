@@ -1,0 +1,126 @@
+"""
+Values made plain: nested lists and tuples that `repr` writes exactly, and alike for equal content.
+
+A value that has no plain form is made unlike anything else. So the worst that can happen is a job
+that is not recognised later; never that one is taken for another.
+"""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache, singledispatch
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+_logger = logging.getLogger("prefect.qsession.fingerprints")
+
+
+@singledispatch
+def plain(value: Any) -> Any:
+    """
+    Return the value as nested lists and tuples of numbers, strings, bytes and None.
+
+    A number of NumPy's becomes Python's; 1, 1.0, True and "1" stay apart. The order counts in a
+    list, not in a mapping or a set. Never raises for a type that is unknown: see `unlike`.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return _by_fields(value)
+    return unlike(value)
+
+
+def unlike(value: Any) -> Any:
+    """Return what equals nothing else, not even the next such; logged once for each type."""
+    _tell(type(value).__qualname__)
+    return ("unlike", secrets.token_hex(16))
+
+
+@cache
+def _tell(kind: str) -> None:
+    _logger.warning(
+        "A %s has no fingerprint: jobs that contain one are not recognised by a later attempt, "
+        "and run again.",
+        kind,
+    )
+
+
+@plain.register(bool)
+@plain.register(bytes)
+@plain.register(complex)
+@plain.register(type(None))
+def _itself(value: Any) -> Any:
+    return value
+
+
+@plain.register
+def _integer(value: int) -> int:
+    return int(value)
+
+
+@plain.register
+def _real(value: float) -> float:
+    return float(value)
+
+
+@plain.register
+def _text(value: str) -> str:
+    return str.__str__(value)
+
+
+@plain.register
+def _number(value: np.generic) -> Any:
+    item = value.item()
+    return unlike(value) if isinstance(item, np.generic) else plain(item)
+
+
+@plain.register
+def _array(value: np.ndarray) -> Any:
+    if value.dtype.hasobject:
+        return ("objects", value.shape, [plain(item) for item in value.flat])
+    stored = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)
+    # Digested, because `repr` of long bytes is slow.
+    return ("array", stored.dtype.str, stored.shape, hashlib.blake2b(stored.tobytes()).hexdigest())
+
+
+@plain.register(list)
+@plain.register(tuple)
+def _list(value: Sequence[Any]) -> Any:
+    return [plain(item) for item in value]
+
+
+@plain.register(AbstractSet)
+def _set(value: AbstractSet[Any]) -> Any:
+    return ("set", sorted((plain(item) for item in value), key=repr))
+
+
+@plain.register(Mapping)
+def _mapping(value: Mapping[Any, Any]) -> Any:
+    pairs = [(plain(key), plain(item)) for key, item in value.items()]
+    return ("mapping", sorted(pairs, key=repr))
+
+
+@plain.register
+def _range(value: range) -> Any:
+    return ("range", value.start, value.stop, value.step)
+
+
+@plain.register
+def _enum(value: Enum) -> Any:
+    return (type(value).__qualname__, value.name)
+
+
+@plain.register(BaseModel)
+def _by_fields(value: Any) -> Any:
+    return (type(value).__qualname__, plain(attributes(value)))
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Return the fields of a pydantic model or a dataclass, by name."""
+    model = isinstance(value, BaseModel)
+    names = type(value).model_fields if model else [field.name for field in fields(value)]
+    return {name: getattr(value, name) for name in names}
