@@ -1,0 +1,179 @@
+"""A job as a primitive returns it: the answer to one request, whichever of its jobs gives it."""
+
+import time
+from contextlib import AbstractContextManager
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
+
+from prefect_qsession.adapters.gateway import cancel_job, job_result
+from prefect_qsession.exceptions import JobCancelled, JobError, JobFailed
+from prefect_qsession.jobs.job_requests import Request, Submission
+from prefect_qsession.jobs.submissions import Submissions
+from prefect_qsession.policy.budget import rule_of_thumb_seconds
+from prefect_qsession.policy.packing import marks_of
+from prefect_qsession.policy.waiting import JobWait, beat_seconds
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import RuntimeJobV2
+
+
+class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no types
+    """
+    One request's job in the flow run's session; thread-safe.
+
+    It may be one that an earlier attempt of the flow run has submitted. If the service ends the
+    session before the job has run, the request is submitted anew into another session, as often as
+    the policy allows: the job's id changes then.
+    """
+
+    def __init__(self, submissions: Submissions, request: Request, submission: Submission) -> None:
+        super().__init__(submission.job.job_id())
+        self._submissions = submissions
+        self._request = request
+        self._submission = submission
+        self._lock = Lock()
+        self._result: Any = None
+        self._is_settled = False
+        self._is_cancelled_here = False
+        self._had_no_result = False
+
+    @property
+    def client_job(self) -> "RuntimeJobV2":
+        """The client's own object, for its metrics, usage, logs and the rest."""
+        return self._submission.job
+
+    @property
+    def is_reattached(self) -> bool:
+        """Whether an earlier attempt has submitted it, so that it is not paid again."""
+        return not self._submission.is_new
+
+    @property
+    def shares(self) -> int:
+        """How many requests the job answers, where it is known: its usage is theirs together."""
+        position, shared = self._submission.position, self._submission.shared
+        if position is None:
+            return 1
+        return shared.members if shared else len(marks_of(self.client_job.tags or ()))
+
+    def job_id(self) -> str:
+        """Return the service's id of the job."""
+        return str(self.client_job.job_id())
+
+    def result(self, timeout: float | None = None) -> Any:
+        """
+        Wait for the job and return its result, which is fetched once.
+
+        Args:
+            timeout: Seconds to wait; for ever if left out.
+
+        Raises:
+            JobFailed: It failed; the message has the service's own reason.
+            JobCancelled: It was cancelled before it ran.
+            ResultNotReady: It is not over after `timeout` seconds; it goes on.
+            SessionError: The job was lost with its session, and no other may take it.
+            ServiceError: The service did not answer; the job goes on.
+        """
+        with self._lock:
+            while self._result is None:
+                if self._is_cancelled_here and self._submission.position is not None:
+                    job = self.client_job
+                    raise JobCancelled(job.job_id(), job.session_id)
+                try:
+                    with self._waiting() as wait:
+                        self._result = job_result(
+                            self.client_job, wait, timeout, on_running=self._note_running
+                        )
+                except (JobFailed, JobCancelled) as error:
+                    self._settle(error)
+                    if self._submission.position is not None and not self._is_cancelled_here:
+                        # Another's PUB may be to blame: this one's goes by itself.
+                        self._submit_again()
+                        continue
+                    if self._is_cancelled_here or not self._submissions.is_worth_another(
+                        self._submission, error
+                    ):
+                        raise
+                    self._submit_again()
+                else:
+                    self._settle()
+                    self._result = self._own(self._result)
+                    if self._result is None:
+                        # Gone from the service: deleted, or private and read before.
+                        self._refuse_the_second_time()
+                        self._submit_again()
+            return self._result
+
+    def status(self) -> Any:
+        """Return the client's word for how the job stands."""
+        return self.client_job.status()
+
+    def done(self) -> bool:
+        """Whether the job has a result."""
+        return bool(self.client_job.done())
+
+    def running(self) -> bool:
+        """Whether the job runs."""
+        return bool(self.client_job.running())
+
+    def cancelled(self) -> bool:
+        """Whether the job was cancelled."""
+        return bool(self.client_job.cancelled())
+
+    def in_final_state(self) -> bool:
+        """Whether the job is over."""
+        return bool(self.client_job.in_final_state())
+
+    def cancel(self) -> None:
+        """
+        Cancel the job; nothing happens if it is over.
+
+        One that answers others as well goes on until they have cancelled it, too; this one's
+        `result` raises `JobCancelled` from now on.
+
+        Raises:
+            ServiceError: The service did not confirm.
+        """
+        is_first_time, self._is_cancelled_here = not self._is_cancelled_here, True
+        shared = self._submission.shared
+        if self._submission.position is None or (is_first_time and shared and shared.give_up()):
+            cancel_job(self.client_job)
+
+    def __repr__(self) -> str:
+        return f"<SessionJob {self.job_id()}>"
+
+    def _own(self, result: Any) -> Any:
+        """Return what a job's result has for this request."""
+        position = self._submission.position
+        if result is None or position is None:
+            return result
+        return PrimitiveResult([result[position]], metadata=dict(result.metadata))
+
+    def _waiting(self) -> AbstractContextManager[JobWait]:
+        return self._submissions.waits.job(
+            self._request.kind,
+            estimate_seconds=rule_of_thumb_seconds(self._request.executions),
+            beat_seconds=beat_seconds(is_in_session=self._submission.is_in_session),
+            submitted_at=self._submission.submitted_at,
+            now=time.monotonic(),
+        )
+
+    def _note_running(self) -> None:
+        self._submissions.note_running(self._submission)
+
+    def _settle(self, error: JobError | None = None) -> None:
+        if not self._is_settled:
+            self._is_settled = True
+            self._submissions.settle(self._request, self._submission, error)
+
+    def _refuse_the_second_time(self) -> None:
+        """Pay for a result that is gone once more, and not again and again."""
+        if self._had_no_result:
+            job = self.client_job
+            raise JobFailed(job.job_id(), job.session_id, "the service has no result of it.")
+        self._had_no_result = True
+
+    def _submit_again(self) -> None:
+        self._submission = self._submissions.submit(self._request)
+        self._is_settled = False

@@ -1,0 +1,288 @@
+"""
+From a request to a job: the one that an earlier attempt has submitted, or a new one, never two.
+
+A request is fingerprinted and numbered among its equals. A first attempt submits, and asks nothing
+more than the bare client does; a later attempt of the flow run first reads, once, what jobs there
+are. A submission whose answer was lost is looked for before it is repeated.
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from prefect_qsession.adapters.callers import current_caller
+from prefect_qsession.adapters.owners import Owner, runs_before
+from prefect_qsession.exceptions import (
+    InvalidOptions,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    QSessionError,
+    ServiceError,
+    SessionLost,
+)
+from prefect_qsession.jobs.duplicates import Duplicates
+from prefect_qsession.jobs.job_requests import Request, Submission
+from prefect_qsession.jobs.known_jobs import KnownJobs
+from prefect_qsession.jobs.packed_submissions import PackedSubmissions
+from prefect_qsession.policy.packing import position_of
+from prefect_qsession.policy.reattachment import (
+    MAX_TAGS,
+    OWN_TAGS,
+    SESSION_CLOSED_CODES,
+    JobIdentity,
+    Ordinals,
+)
+from prefect_qsession.sessions.session_holders import SessionHolder
+from prefect_qsession.vocabulary.happenings import (
+    JobReattached,
+    JobRunning,
+    JobSubmitted,
+    end_of_job,
+)
+from prefect_qsession.vocabulary.modes import Mode
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import RuntimeJobV2
+
+    from prefect_qsession.adapters.gateway import ClientPrimitive
+
+SUBMISSIONS = 3
+"""How often a request is submitted at the most, while its jobs are not to be found."""
+
+
+class Submissions:
+    """
+    Answer the requests of one attempt of a flow run; every method is thread-safe.
+
+    Args:
+        held: The session that new jobs go into.
+        owner: The flow run that the session belongs to.
+        place: Returns where in the flow run a request is made, if that is not its own process,
+            and within what its equals are counted.
+        known: Knows the jobs that there are already.
+    """
+
+    def __init__(
+        self,
+        held: SessionHolder,
+        owner: Owner,
+        place: Callable[[], tuple[str, Hashable]] = lambda: ("", None),
+        known: type[KnownJobs] = KnownJobs,
+    ) -> None:
+        self.waits = held.waits
+        """What the session's jobs have taken, and so when to ask for the next."""
+        self._held = held
+        self._owner = owner
+        self._place = place
+        self._ordinals = Ordinals()
+        self._reattaches = held.policy.reattaches
+        self._known = known(self._earlier_runs, self._tagged, self._welcome)
+        self._duplicates = Duplicates(self._known, held.logger)
+        window = held.policy.packing_window_seconds
+        self._packs = PackedSubmissions(window, self.submit) if window else None
+
+    def request(
+        self, primitive: "ClientPrimitive", arguments: Any, executions: int, shape: Hashable
+    ) -> Request:
+        """
+        Return what is asked here and now, known by its content and its place in the flow run.
+
+        Its `shape` is what else decides how long the job takes, beside the number of executions.
+
+        Raises:
+            InvalidOptions: The options put more tags on the job than the service allows.
+        """
+        from prefect_qsession.adapters.gateway import fingerprint  # noqa: PLC0415 - slow to import
+
+        if len(primitive.job_tags) > MAX_TAGS - OWN_TAGS:
+            raise InvalidOptions(
+                f"{primitive.program}()",
+                f"job_tags has {len(primitive.job_tags)} tags, and {MAX_TAGS - OWN_TAGS} are free.",
+            )
+        # Where nothing is to be answered by what was asked before, no request is like another.
+        asked = (
+            fingerprint(primitive.program, arguments, primitive.options)
+            if self._reattaches
+            else uuid4().hex
+        )
+        place, within = self._place()
+        ordinal = self._ordinals.claim(asked, current_caller(), within)
+        identity = JobIdentity(self._owner.flow_run_id, asked, ordinal, place)
+        kind = (primitive.program, executions, shape)
+        return Request(identity, primitive, arguments, executions, kind)
+
+    def answer(self, request: Request) -> Submission:
+        """
+        Return the job that answers: submitted before, or now.
+
+        Raises:
+            SessionNotOpen: The flow run has released its session.
+            SessionLost: The service has ended the session, more often than it may be opened anew.
+            BudgetExceeded: The flow run may spend no more.
+            LedgerUnavailable: The session could not be recorded, and the policy requires it.
+            ServiceError: The service did not open the session, or did not accept the job.
+        """
+        identity = request.identity
+        if job := self._duplicates.best(self._known.of(identity)):
+            self._known.add(identity, job)
+            self._held.activity.submitted(identity.request)
+            self._held.journal.tell(JobReattached(job.job_id(), request.primitive.program))
+            return Submission(
+                job,
+                is_new=False,
+                is_doubtful=self._known.is_doubtful(identity),
+                position=position_of(job.tags or (), identity.request),
+            )
+        if self._packs is None:
+            return self.submit(request)
+        submission = self._packs.submit(request)
+        self._known.add(identity, submission.job)
+        return submission
+
+    def submit(self, request: Request) -> Submission:
+        """Submit a new job; raises as `answer` does."""
+        activity, key = self._held.activity, request.identity.request
+        if self._held.spending.is_shared:
+            # It may wait for minutes, and others spend meanwhile.
+            self._held.acquire()
+        self._held.spending.reserve(key, request.executions)
+        activity.submitted(key)
+        try:
+            submission = self._submit_once(request)
+            self._known.add(request.identity, submission.job)
+        except BaseException as error:
+            if not isinstance(error, QSessionError):
+                # Cut off in the middle of it, by a task's timeout say.
+                self._known.doubt(request.identity)
+            self._held.spending.give_back(key)
+            activity.over(key, time.monotonic())
+            raise
+        return submission
+
+    def note_running(self, submission: Submission) -> None:
+        """Tell, once, that a job has left the queue."""
+        if not submission.was_seen_running:
+            submission.was_seen_running = True
+            self._held.journal.tell(JobRunning(submission.job.job_id()))
+
+    def settle(
+        self, request: Request, submission: Submission, error: JobError | None = None
+    ) -> None:
+        """Account for a job that is over, with its error if any; never raises a `ServiceError`."""
+        shared = submission.shared
+        if shared is not None and not shared.settle():
+            return
+        identity = (shared.request if shared else request).identity
+        # First: what is told of it may have its charge read once more.
+        self._held.spending.charge(identity.request, submission.job)
+        self._held.journal.tell(end_of_job(submission.job.job_id(), error))
+        self._held.activity.over(identity.request, time.monotonic())
+        if submission.is_doubtful:
+            self._duplicates.cancel_beside(identity, submission.job)
+        if submission.is_new:
+            self._tell_if_others_were_not_asked_for(identity)
+
+    def is_worth_another(self, submission: Submission, error: JobFailed | JobCancelled) -> bool:
+        """
+        Whether to submit the request anew, now that its job is over without a result.
+
+        So it is if the service, or the end of an earlier attempt, has ended the job's session; and
+        if an earlier attempt's job has failed in passing, as if it had been found so.
+
+        Raises:
+            ServiceError: The service did not tell how the session stands.
+        """
+        if isinstance(error, JobFailed) and error.code not in SESSION_CLOSED_CODES:
+            return error.retryable and not submission.is_new
+        return self._held.has_ended(error.session_id)
+
+    # -- what there is already
+
+    def _welcome(self, jobs: "Sequence[RuntimeJobV2]") -> None:
+        """Take note of the jobs of earlier attempts."""
+        self._charge_earlier(jobs)
+        self._held.logger.info(
+            "Attempt %d of the flow run; the service has %d jobs of earlier ones. What is asked "
+            "again is answered by them, and not paid again.",
+            self._owner.flow_run.run_count,
+            len(jobs),
+        )
+
+    def _charge_earlier(self, jobs: "Sequence[RuntimeJobV2]") -> None:
+        """Enter in the budgets what earlier attempts have spent."""
+        from prefect_qsession.adapters.gateway import (  # noqa: PLC0415 - slow to import
+            find_session,
+            job_standing,
+        )
+
+        spending = self._held.spending
+        if spending.counts_qpu:
+            for job in jobs:
+                # Of one that goes on the charge is not final.
+                if job_standing(job).is_over:
+                    spending.charge(job.job_id(), job)
+        if spending.counts_sessions:
+            service = self._held.backend().service
+            for session_id in {job.session_id for job in jobs} - {None}:
+                if session := find_session(service, session_id):
+                    spending.charge_session(session)
+
+    def _tell_if_others_were_not_asked_for(self, identity: JobIdentity) -> None:
+        # Every earlier request that is made again has been made by the time that a new one has its
+        # result, also by tasks that run side by side.
+        if left := self._known.unasked_beside(identity):
+            self._held.logger.warning(
+                "This attempt asks for something else than the ones before it: %d of their jobs "
+                "are not asked for again, and new ones are submitted and paid. To resume where an "
+                "attempt stopped, let the flow do the same each time: fixed seeds, no clock, no "
+                "random order.",
+                left,
+            )
+
+    # -- a new job
+
+    def _submit_once(self, request: Request) -> Submission:
+        """Have one job submitted for the request, however often that takes."""
+        identity, submissions = request.identity, 0
+        is_doubtful = self._known.is_doubtful(identity)
+        while True:
+            session = self._held.acquire()
+            submissions += 1
+            try:
+                job = request.primitive.run(session.client_mode, identity.tags, request.arguments)
+            except SessionLost as error:
+                self._held.give_up(session, error.reason)
+            except ServiceError as error:
+                if error.doubtful:
+                    is_doubtful = True
+                    self._known.doubt(identity)
+                    if found := self._duplicates.look_for(identity):
+                        return Submission(found, is_new=True, is_doubtful=True)
+                    if submissions < SUBMISSIONS:
+                        continue
+                # Closed from here meanwhile, because the flow run is idle, or ends.
+                elif not self._held.holds(session):
+                    continue
+                raise
+            else:
+                if is_doubtful:
+                    job = self._duplicates.settle(identity, job)
+                program = request.primitive.program
+                self._held.journal.tell(JobSubmitted(job.job_id(), session.session_id, program))
+                return Submission(
+                    job,
+                    is_new=True,
+                    is_doubtful=is_doubtful,
+                    submitted_at=time.monotonic(),
+                    is_in_session=session.mode is not Mode.JOB,
+                )
+
+    def _earlier_runs(self) -> "Iterable[UUID]":
+        return runs_before(self._owner) if self._reattaches else ()
+
+    def _tagged(self, tags: "Iterable[str]") -> "list[RuntimeJobV2]":
+        from prefect_qsession.adapters.gateway import jobs_tagged  # noqa: PLC0415 - slow to import
+
+        return jobs_tagged(self._held.backend().service, list(tags))
