@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prefect_qsession.credentials import QiskitRuntimeCredentials
     from prefect_qsession.decorators import session_flow
+    from prefect_qsession.policies import SessionPolicy
     from prefect_qsession.primitives import (
         current_backend,
         current_session,
@@ -13,31 +14,42 @@ if TYPE_CHECKING:
         executor,
         sampler,
     )
-    from prefect_qsession.records import LeastBusy
+    from prefect_qsession.reaper import reap_sessions
+    from prefect_qsession.retries import retry_if_it_can_help
     from prefect_qsession.task_runners import SessionTaskRunner
+    from prefect_qsession.tracking import track
+    from prefect_qsession.vocabulary.records import LeastBusy
 
 __all__ = [
     "LeastBusy",
     "QiskitRuntimeCredentials",
+    "SessionPolicy",
     "SessionTaskRunner",
     "current_backend",
     "current_session",
     "estimator",
     "executor",
+    "reap_sessions",
+    "retry_if_it_can_help",
     "sampler",
     "session_flow",
+    "track",
 ]
 
 _HOMES = {
-    "LeastBusy": "records",
+    "LeastBusy": "vocabulary.records",
     "QiskitRuntimeCredentials": "credentials",
+    "SessionPolicy": "policies",
     "SessionTaskRunner": "task_runners",
     "current_backend": "primitives",
     "current_session": "primitives",
     "estimator": "primitives",
     "executor": "primitives",
+    "reap_sessions": "reaper",
+    "retry_if_it_can_help": "retries",
     "sampler": "primitives",
     "session_flow": "decorators",
+    "track": "tracking",
 }
 
 

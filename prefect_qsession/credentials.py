@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from prefect.blocks.abstract import CredentialsBlock
 from prefect.blocks.fields import SecretDict
-from prefect.exceptions import ObjectNotFound
 from pydantic import ConfigDict, Field, HttpUrl, SecretStr
 
-from prefect_qsession.exceptions import IncompleteEnvironment, InvalidBlock, UnknownBlock
-from prefect_qsession.records import RuntimeAccount
+from prefect_qsession.adapters.blocks import OptionalUrl, load_block
+from prefect_qsession.exceptions import IncompleteEnvironment, MissingCredentials
+from prefect_qsession.vocabulary.records import LeastBusy, RuntimeAccount
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
+
+    from prefect_qsession.adapters.gateway import Runtime
 
 
 class QiskitRuntimeCredentials(CredentialsBlock):
@@ -55,22 +57,22 @@ class QiskitRuntimeCredentials(CredentialsBlock):
     channel: Literal["ibm_quantum_platform", "ibm_cloud"] = Field(
         default="ibm_quantum_platform", description="Channel to reach the service through."
     )
-    runtime_url: HttpUrl | None = Field(
+    runtime_url: OptionalUrl = Field(
         default=None,
         title="Runtime URL",
         description="Base URL of a private or local Runtime API; IBM's own if left out.",
     )
-    auth_url: HttpUrl | None = Field(
+    auth_url: OptionalUrl = Field(
         default=None,
         title="IAM URL",
         description="Root of a private or local identity service; IBM's own if left out.",
     )
-    search_url: HttpUrl | None = Field(
+    search_url: OptionalUrl = Field(
         default=None,
         title="Resource search URL",
         description="Root of a private or local resource search; IBM's own if left out.",
     )
-    catalog_url: HttpUrl | None = Field(
+    catalog_url: OptionalUrl = Field(
         default=None,
         title="Catalogue URL",
         description="Root of a private or local catalogue of plans; IBM's own if left out.",
@@ -137,7 +139,7 @@ class QiskitRuntimeCredentials(CredentialsBlock):
             ServiceUnavailable: The service could not be reached.
         """
         # Here, not above: importing the client takes seconds, and loading a block must not.
-        from prefect_qsession.gateway import connect  # noqa: PLC0415
+        from prefect_qsession.adapters.gateway import connect  # noqa: PLC0415
 
         return connect(self.account())
 
@@ -147,25 +149,27 @@ class QiskitRuntimeCredentials(CredentialsBlock):
 
 
 def load_credentials(block_name: str) -> QiskitRuntimeCredentials:
+    """Load a saved block, as `load_block` does and with its errors."""
+    return load_block(QiskitRuntimeCredentials, block_name)
+
+
+def runtime_for(
+    credentials: str | QiskitRuntimeCredentials | None, backend: str | LeastBusy
+) -> "Runtime":
     """
-    Load a saved block; safe to call from async code, where it blocks for one request.
+    Return the way to the service, loading a block that is only named; the service is not asked.
 
     Raises:
+        MissingCredentials: There are none.
         UnknownBlock: No block of that name is saved in this Prefect API.
         InvalidBlock: What is saved under that name is not such a block as this version needs.
     """
-    # In async code `load` would return a coroutine; Prefect's types do not know the switch.
-    load: Any = QiskitRuntimeCredentials.load
-    try:
-        block: QiskitRuntimeCredentials = load(block_name, _sync=True)
-    except ValueError as error:
-        if isinstance(error.__cause__, ObjectNotFound):
-            raise UnknownBlock(block_name) from error
-        raise
-    except RuntimeError:
-        # Not `from` it: its cause is a validation error, which carries what was saved.
-        raise InvalidBlock(block_name) from None
-    return block
+    from prefect_qsession.adapters.gateway import Runtime  # noqa: PLC0415 - slow to import
+
+    if credentials is None:
+        raise MissingCredentials
+    block = load_credentials(credentials) if isinstance(credentials, str) else credentials
+    return Runtime(block.account(), backend)
 
 
 def _plain(url: HttpUrl | None) -> str | None:

@@ -1,23 +1,29 @@
 """The decorator that makes a function a flow with a session."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from datetime import timedelta
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner
 from prefect.utilities.collections import visit_collection
 
 from prefect_qsession.credentials import QiskitRuntimeCredentials
-from prefect_qsession.durations import Duration
-from prefect_qsession.flow_run_sessions import FlowRunSession, outcome_after, session_owned_by
-from prefect_qsession.records import LeastBusy
-from prefect_qsession.states import Outcome
+from prefect_qsession.hooks import release_recorded_sessions
+from prefect_qsession.policies import SessionPolicy
+from prefect_qsession.sessions.flow_run_sessions import FlowRunSession, session_owned_by
 from prefect_qsession.task_runners import SessionTaskRunner
+from prefect_qsession.vocabulary.durations import Duration
+from prefect_qsession.vocabulary.modes import Mode
+from prefect_qsession.vocabulary.options import SessionOptions
+from prefect_qsession.vocabulary.records import LeastBusy
+from prefect_qsession.vocabulary.states import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,8 +38,20 @@ def session_flow(
     credentials: str | QiskitRuntimeCredentials | None = None,
     *,
     backend: str | LeastBusy | None = None,
-    max_time: Duration | None = None,
+    policy: str | SessionPolicy | None = None,
+    task_runner: TaskRunner[Any] | None = None,
     max_workers: int | None = None,
+    # `SessionOptions`, written out: it cannot be unpacked beside options that only Prefect knows.
+    max_time: Duration | None = None,
+    mode: Mode | Literal["session", "batch", "job", "auto"] | None = None,
+    fallback: str | Sequence[Mode | Literal["batch", "job"]] | None = None,
+    qpu_budget: Duration | None = None,
+    session_budget: Duration | None = None,
+    idle_release: Duration | None = None,
+    reattach: bool | None = None,
+    reopen: int | None = None,
+    pack: str | float | timedelta | None = None,
+    concurrency_limit: str | None = None,
     **flow_options: Any,
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
@@ -42,42 +60,55 @@ def session_flow(
     credentials: str | QiskitRuntimeCredentials | Callable[..., Any] | None = None,
     *,
     backend: str | LeastBusy | None = None,
-    max_time: Duration | None = None,
+    policy: str | SessionPolicy | None = None,
+    task_runner: TaskRunner[Any] | None = None,
     max_workers: int | None = None,
-    **flow_options: Any,
+    **options: Any,
 ) -> Any:
     """
     Make the function a flow whose quantum jobs all run in one session, released as its body ends.
 
-    It is `flow(task_runner=SessionTaskRunner(...))` and one thing more: the session is released as
+    It is `flow(task_runner=SessionTaskRunner(...))` and two things more. The session is released as
     soon as the body returns or raises, with the error at hand, before Prefect reports the final
-    state. A server that cannot be reached then, or a retry that waits, costs no session time.
+    state: a server that cannot be reached then costs no session time. And hooks for cancellation
+    and crash are attached, which Prefect's runner or worker calls when the flow's process is dead.
     Without arguments, as a bare `@session_flow`, everything comes from the settings.
 
     Args:
         credentials: As `SessionTaskRunner` takes it.
         backend: As `SessionTaskRunner` takes it.
-        max_time: As `SessionTaskRunner` takes it.
+        policy: As `SessionTaskRunner` takes it.
+        task_runner: As `SessionTaskRunner` takes it: it runs the tasks, inside the session.
         max_workers: As `SessionTaskRunner` takes it.
-        flow_options: Every other option of `prefect.flow`.
+        options: `max_time`, `mode`, `fallback`, `qpu_budget`, `session_budget`, `idle_release`,
+            `reattach`, `reopen`, `pack` and `concurrency_limit` as `SessionTaskRunner` takes them,
+            and every other option of `prefect.flow`.
 
     Raises:
         InvalidMaxTime: `max_time` is no duration.
-        TypeError: `task_runner` is among the options; a session flow brings its own.
+        InvalidSetting: Another option of the session is not of the right kind.
+        TypeError: Both a task runner and `max_workers` are given, or the task runner is a
+            `SessionTaskRunner`, which a session flow brings itself.
     """
     if callable(credentials):
         return session_flow()(credentials)
-    if "task_runner" in flow_options:
-        raise TypeError(
-            "A session flow brings its own task runner. For another one, "
-            "use @flow(task_runner=...) and call session flows from it."
-        )
+    ours = {name: options.pop(name) for name in SessionOptions.__annotations__ if name in options}
     runner = SessionTaskRunner(
-        credentials, backend=backend, max_time=max_time, max_workers=max_workers
+        credentials,
+        backend=backend,
+        policy=policy,
+        task_runner=task_runner,
+        max_workers=max_workers,
+        **cast("SessionOptions", ours),
     )
 
+    # Here, so that they are there wherever the flow is imported: Prefect's runner or worker calls
+    # them in a process of its own, when the flow's process is dead.
+    for hooks in ("on_cancellation", "on_crashed"):
+        options[hooks] = [release_recorded_sessions, *(options.get(hooks) or ())]
+
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
-        return flow(task_runner=cast("Any", runner), **flow_options)(_releasing(function))
+        return flow(task_runner=cast("Any", runner), **options)(_releasing(function))
 
     return decorate
 
@@ -146,7 +177,11 @@ def _released_on_error(body: Callable[..., Any]) -> Iterator[FlowRunSession | No
         yield session
     except BaseException as error:
         if session is not None:
-            session.release(outcome_after(type(error)))
+            # An async generator that its caller leaves: Prefect cannot throw into it, and reports
+            # the flow run as failed, or not at all. Its exit may come before this, or after.
+            if isinstance(error, GeneratorExit) and inspect.isasyncgenfunction(body):
+                session.release(Outcome.CANCEL)
+            session.release_after(error)
         raise
 
 

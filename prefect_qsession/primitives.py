@@ -1,30 +1,37 @@
 """
 Qiskit primitives bound to the session of the flow run they are asked for in.
 
-Each is a real primitive of Qiskit's, so that any library that takes a primitive takes it. Its `run`
-returns the client's own job: what that job raises, a failure on the backend included, passes
-through.
+Each is a real primitive of Qiskit's, so that any library that takes a primitive takes it. What has
+been asked before in the flow run, by an attempt that failed, is answered by its job.
 """
 
 from collections.abc import Iterable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
-from prefect_qsession.flow_run_sessions import FlowRunSession, current_flow_run_session
-from prefect_qsession.gateway import ClientPrimitive
+from prefect_qsession.adapters.gateway import ClientPrimitive, check_isa
+from prefect_qsession.jobs.session_jobs import SessionJob
+from prefect_qsession.sessions.flow_run_sessions import AnyFlowRunSession, current_flow_run_session
 
 if TYPE_CHECKING:
-    from qiskit_ibm_runtime import IBMBackend, RuntimeJobV2, Session
+    from qiskit import QuantumCircuit
+    from qiskit_ibm_runtime import IBMBackend, Session
     from qiskit_ibm_runtime.quantum_program import QuantumProgram
+
+
+DEFAULT_SHOTS = 4096
+DEFAULT_PRECISION = 0.015625
+"""What the service takes where neither a PUB nor the options say (docs: primitive options)."""
 
 
 class _Bound:
     """What the three primitives share: a flow run's session, and options as the client has them."""
 
-    def __init__(self, session: FlowRunSession, primitive: ClientPrimitive) -> None:
+    def __init__(self, session: AnyFlowRunSession, primitive: ClientPrimitive) -> None:
         self._session = session
         self._primitive = primitive
 
@@ -37,13 +44,24 @@ class _Bound:
         """Return the backend that jobs run on; this opens no session."""
         return self._session.backend()
 
+    def _answer(
+        self, circuits: "Iterable[QuantumCircuit]", arguments: Any, executions: int
+    ) -> SessionJob:
+        # What cannot run at all must not open a session.
+        circuits = tuple(circuits)
+        check_isa(circuits, self.backend())
+        submissions = self._session.submissions()
+        shape = tuple((circuit.num_qubits, len(circuit.data)) for circuit in circuits)
+        request = submissions.request(self._primitive, arguments, executions, shape)
+        return SessionJob(submissions, request, submissions.answer(request))
+
 
 class SessionEstimator(_Bound, BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no types
     """Estimate expectation values in the flow run's session."""
 
     def run(
         self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
-    ) -> "RuntimeJobV2":
+    ) -> SessionJob:
         """
         Submit the PUBs as one job, and return it; the first job of a flow run opens its session.
 
@@ -57,13 +75,14 @@ class SessionEstimator(_Bound, BaseEstimatorV2):  # type: ignore[misc]  # Qiskit
             ServiceError: The service did not open the session, or did not accept the job.
         """
         coerced = [EstimatorPub.coerce(pub, precision) for pub in pubs]
-        return self._session.submit(self._primitive, (pub.circuit for pub in coerced), coerced)
+        executions = sum(_shots_for(pub, self.options) for pub in coerced)
+        return self._answer((pub.circuit for pub in coerced), coerced, executions)
 
 
 class SessionSampler(_Bound, BaseSamplerV2):  # type: ignore[misc]  # Qiskit ships no types
     """Sample measurement outcomes in the flow run's session."""
 
-    def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> "RuntimeJobV2":
+    def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> SessionJob:
         """
         Submit the PUBs as one job, and return it; the first job of a flow run opens its session.
 
@@ -77,13 +96,15 @@ class SessionSampler(_Bound, BaseSamplerV2):  # type: ignore[misc]  # Qiskit shi
             ServiceError: The service did not open the session, or did not accept the job.
         """
         coerced = [SamplerPub.coerce(pub, shots) for pub in pubs]
-        return self._session.submit(self._primitive, (pub.circuit for pub in coerced), coerced)
+        default = self.options.default_shots or DEFAULT_SHOTS
+        executions = sum((pub.shots or default) * pub.parameter_values.size for pub in coerced)
+        return self._answer((pub.circuit for pub in coerced), coerced, executions)
 
 
 class SessionExecutor(_Bound):
     """Run quantum programs as they stand in the flow run's session."""
 
-    def run(self, program: "QuantumProgram") -> "RuntimeJobV2":
+    def run(self, program: "QuantumProgram") -> SessionJob:
         """
         Submit the program as one job, and return it; the first job of a flow run opens its session.
 
@@ -93,7 +114,14 @@ class SessionExecutor(_Bound):
             ServiceError: The service did not open the session, or did not accept the job.
         """
         circuits = (item.circuit for item in program.items)
-        return self._session.submit(self._primitive, circuits, program)
+        executions = program.shots * sum(item.size() for item in program.items)
+        return self._answer(circuits, program, executions)
+
+
+def _shots_for(pub: EstimatorPub, options: Any) -> int:
+    """Return about how many shots it takes to estimate the PUB to its precision."""
+    precision = pub.precision or options.default_precision or DEFAULT_PRECISION
+    return ceil(precision**-2) * int(pub.parameter_values.size)
 
 
 def estimator(options: Any = None, *, legacy: bool = False) -> SessionEstimator:

@@ -2,48 +2,76 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, Unpack
 
 from prefect.client.schemas.objects import RunInput
-from prefect.futures import PrefectConcurrentFuture, PrefectFuture
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from prefect_qsession.credentials import QiskitRuntimeCredentials, load_credentials
-from prefect_qsession.durations import Duration, max_time_seconds
-from prefect_qsession.exceptions import MissingCredentials
-from prefect_qsession.flow_run_sessions import FlowRunSession
-from prefect_qsession.records import LeastBusy
+from prefect_qsession.adapters.blocks import saved_name
+from prefect_qsession.adapters.clients import one_client_for_all_tasks
+from prefect_qsession.adapters.invitations import Invitation, invited
+from prefect_qsession.credentials import QiskitRuntimeCredentials, runtime_for
+from prefect_qsession.exceptions import NotInSessionFlow
+from prefect_qsession.policies import SessionPolicy, resolve_policy
+from prefect_qsession.sessions.flow_run_sessions import FlowRunSession
+from prefect_qsession.sessions.held_sessions import HeldSession
+from prefect_qsession.sessions.joined_sessions import joined_session
 from prefect_qsession.settings import QSessionSettings
-
-if TYPE_CHECKING:
-    from prefect_qsession.gateway import Runtime
-
-
-LEAST_BUSY = "least_busy"
+from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
+from prefect_qsession.vocabulary.records import LEAST_BUSY, LeastBusy
 
 
-class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
+class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
     """
-    Run tasks in threads, and hold one Qiskit Runtime session for the whole flow run.
+    Hold one Qiskit Runtime session for the whole flow run, and run its tasks in threads, or where
+    another task runner of Prefect's runs them.
 
     The session opens at the first quantum job, takes every job of the flow run, its tasks and its
     subflows, and is released when the flow run ends: closed if it completed, cancelled otherwise.
-    It is released before the threads are joined, so that a task which hangs holds nothing.
+    It is released before the task runner waits for its tasks, so that one which hangs holds
+    nothing. A task that runs in another process, on any machine, joins it: the flow's process opens
+    the session, guards and releases it, also if no job is its own. A worker that dies, comes late
+    or gets a task from another one submits no job twice.
 
-    What is left out comes from `QSessionSettings` when the flow run starts.
+    What is left out comes, when the flow run starts, from the `SessionPolicy` block, and then from
+    `QSessionSettings`.
 
     Args:
         credentials: Name of a saved `QiskitRuntimeCredentials` block, or such a block.
         backend: Name of a backend, "least_busy", or `LeastBusy(...)` with filters.
-        max_time: The service ends the session this long after its first job started, whatever
-            happens
-            here: text such as "2h 30m", seconds or a timedelta. Always set; one hour by default.
+        policy: Name of a saved `SessionPolicy` block, or such a block: the options below, as an
+            operator sets them.
+        task_runner: Runs submitted and mapped tasks: a `ProcessPoolTaskRunner`, `DaskTaskRunner`,
+            `RayTaskRunner`; a `ThreadPoolTaskRunner` if left out.
         max_workers: Threads for submitted tasks; as `ThreadPoolTaskRunner` has it if left out.
+        max_time: The service ends the session this long after its first job started, whatever
+            happens here: text such as "2h 30m", seconds or a timedelta. Always set; one hour by
+            default.
+        mode: How the jobs run: "session", "batch", "job", or "auto" for a session if the plan has
+            them.
+        fallback: What "auto" tries after a session, in this order: by default a batch, then jobs.
+        qpu_budget: What the jobs of a flow run together may be charged, as `max_time` is given.
+        session_budget: What the sessions of a flow run together may be billed.
+        idle_release: A session that has had no job for this long is released; the next job opens
+            another.
+        reattach: False to have a later attempt submit and pay everything anew, instead of taking up
+            the jobs of earlier ones.
+        reopen: How often a session that the service ended is opened anew; 0 to fail instead.
+        pack: Requests of one PUB that tasks make within this time of each other go together as one
+            job, and each gets its own result: text such as "50ms", or seconds.
+        concurrency_limit: Name of a Prefect global concurrency limit that each open session takes a
+            slot of.
 
     Raises:
         InvalidMaxTime: `max_time` is no duration.
+        InvalidSetting: Another option is not of the right kind.
+        TypeError: Both a task runner and `max_workers` are given, or the task runner holds a
+            session itself.
     """
 
     def __init__(
@@ -51,15 +79,25 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         credentials: str | QiskitRuntimeCredentials | None = None,
         *,
         backend: str | LeastBusy | None = None,
-        max_time: Duration | None = None,
+        policy: str | SessionPolicy | None = None,
+        task_runner: TaskRunner[Any] | None = None,
         max_workers: int | None = None,
+        **options: Unpack[SessionOptions],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        if isinstance(task_runner, SessionTaskRunner):
+            raise TypeError("A SessionTaskRunner takes any task runner but another one of its kind")
+        if task_runner is not None and max_workers is not None:
+            raise TypeError("Give max_workers to the task runner: it runs the tasks")
         self._credentials = credentials
-        self._backend = LeastBusy() if backend == LEAST_BUSY else backend
-        self._max_time_seconds = None if max_time is None else max_time_seconds(max_time)
-        self._threads: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers)
-        self._max_workers = max_workers
+        self._backend = backend
+        self._policy = policy
+        self._options = options
+        self._policy_fields = policy_fields(options)
+        self._tasks = task_runner or ThreadPoolTaskRunner[Any](max_workers)
+        self._starting: Lock | None = None
+        self._has_started_tasks = False
+        self._client = ExitStack()
         self.flow_run_session: FlowRunSession | None = None
         """The session of the flow run that this runner serves, while it does."""
 
@@ -68,8 +106,9 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         return type(self)(
             self._credentials,
             backend=self._backend,
-            max_time=self._max_time_seconds,
-            max_workers=self._max_workers,
+            policy=self._policy,
+            task_runner=self._tasks.duplicate(),
+            **self._options,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -79,15 +118,12 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        settings = QSessionSettings()
-        seconds = self._max_time_seconds or max_time_seconds(settings.max_time)
-        credentials = self._credentials or settings.credentials
-        backend = self._backend or settings.backend or LEAST_BUSY
+        self._client.enter_context(one_client_for_all_tasks())
         # Nothing is opened or asked here: Prefect also enters a duplicate for each task that it
         # runs in another process.
-        self.flow_run_session = FlowRunSession(lambda: _runtime(credentials, backend), seconds)
+        self.flow_run_session = FlowRunSession(self._hold)
         self.flow_run_session.__enter__()
-        self._threads.__enter__()
+        self._starting = Lock()
         return self
 
     def __exit__(
@@ -98,12 +134,16 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
     ) -> None:
         with ExitStack() as last_first:
             last_first.callback(super().__exit__, exc_type, exc_value, traceback)
+            last_first.callback(self._client.close)
             if session := self.flow_run_session:
                 self.flow_run_session = None
                 last_first.callback(session.__exit__)
-                # This joins the threads, so the session has to go before it.
-                last_first.callback(self._threads.__exit__, exc_type, exc_value, traceback)
-                session.release_at_exit(exc_type)
+                last_first.callback(session.stop_answering)
+                if self._has_started_tasks:
+                    # This joins the threads, so the session has to go before it.
+                    last_first.callback(self._tasks.__exit__, exc_type, exc_value, traceback)
+                    self._has_started_tasks = False
+                session.release_at_exit(exc_value)
 
     def submit(
         self,
@@ -111,25 +151,70 @@ class SessionTaskRunner(TaskRunner[PrefectConcurrentFuture[Any]]):
         parameters: dict[str, Any],
         wait_for: Iterable[PrefectFuture[Any]] | None = None,
         dependencies: dict[str, set[RunInput]] | None = None,
-    ) -> PrefectConcurrentFuture[Any]:
-        """Run the task in a thread, and return its future."""
-        return self._threads.submit(task, parameters, wait_for, dependencies)
+    ) -> PrefectFuture[Any]:
+        """Run the task where the task runner inside runs it, and return its future."""
+        self._start_tasks()
+        if not isinstance(self._tasks, ThreadPoolTaskRunner):
+            task = invited(task, self._invitation())
+        future: PrefectFuture[Any] = self._tasks.submit(task, parameters, wait_for, dependencies)
+        return future
 
     def cancel_all(self) -> None:
         """Tell submitted tasks to stop; Prefect calls this at every end of a flow run."""
-        self._threads.cancel_all()
+        if cancel_all := getattr(self._tasks, "cancel_all", None):
+            cancel_all()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled with its flow. What belongs to a flow run that goes on stays with that; and a
+        # block that is saved can be loaded, so that its key need not travel.
+        return {
+            **self.__dict__,
+            "_credentials": saved_name(self._credentials) or self._credentials,
+            "_client": ExitStack(),
+            "_starting": None,
+            "_has_started_tasks": False,
+            "flow_run_session": None,
+        }
+
+    def _hold(self) -> HeldSession:
+        credentials, backend = self._way_to_service()
+        return HeldSession(
+            lambda: runtime_for(credentials, backend),
+            saved_name(credentials),
+            resolve_policy(self._options, self._policy),
+        )
+
+    def _way_to_service(self) -> tuple[str | QiskitRuntimeCredentials | None, str | LeastBusy]:
+        settings = QSessionSettings()
+        backend = self._backend or settings.backend or LEAST_BUSY
+        return (
+            self._credentials or settings.credentials,
+            LeastBusy() if backend == LEAST_BUSY else backend,
+        )
+
+    def _invitation(self) -> Invitation:
+        context = FlowRunContext.get()
+        if context is not None and context.detached:
+            # Submitted by a task that is in another process than its flow, to the cluster again.
+            return joined_session("A task", context).invitation_for_child()
+        if self.flow_run_session is None:
+            raise NotInSessionFlow("A task")
+        return self.flow_run_session.invitation(*self._way_to_service())
+
+    def _start_tasks(self) -> None:
+        """
+        Start the task runner inside, when it is first needed.
+
+        Prefect makes and enters a duplicate of this runner for each task in another process, most
+        of which submit nothing.
+        """
+        if self._starting is None:
+            raise RuntimeError("The task runner must be started before submitting work.")
+        with self._starting:
+            if not self._has_started_tasks:
+                self._tasks.__enter__()
+                self._has_started_tasks = True
 
     @property
     def _configuration(self) -> tuple[object, ...]:
-        return (self._credentials, self._backend, self._max_time_seconds, self._threads)
-
-
-def _runtime(
-    credentials: str | QiskitRuntimeCredentials | None, backend: str | LeastBusy
-) -> "Runtime":
-    from prefect_qsession.gateway import Runtime  # noqa: PLC0415 - slow to import
-
-    if credentials is None:
-        raise MissingCredentials
-    block = load_credentials(credentials) if isinstance(credentials, str) else credentials
-    return Runtime(block.get_service, LeastBusy() if backend == LEAST_BUSY else backend)
+        return (self._credentials, self._backend, self._policy, self._policy_fields, self._tasks)
