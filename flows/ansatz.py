@@ -29,20 +29,25 @@ def coupled_cluster(operator: SparsePauliOp, rotations: int) -> QuantumCircuit:
         operator: A real, Hermitian operator.
         rotations: How many couplings to take at the most, strongest first.
     """
-    couplings = _couplings(operator)[:rotations]
-    angles = ParameterVector("θ", len(couplings))
+    strongest = couplings(operator)[:rotations]
+    angles = ParameterVector("θ", len(strongest))
     circuit = QuantumCircuit(operator.num_qubits, name="coupled-cluster")
-    for qubit in _lowest_basis_state(operator):
+    for qubit in lowest_basis_state(operator):
         circuit.x(qubit)
-    for angle, qubits in zip(angles, couplings, strict=True):
-        # One Y makes the rotation real, as the ground state of a real operator is.
-        flip = ("Y" + "X" * (len(qubits) - 1), sorted(qubits), 1.0)
-        generator = SparsePauliOp.from_sparse_list([flip], num_qubits=operator.num_qubits)
-        circuit.append(PauliEvolutionGate(generator, time=angle), circuit.qubits)
+    for angle, qubits in zip(angles, strongest, strict=True):
+        turn = PauliEvolutionGate(generator(qubits, operator.num_qubits), time=angle)
+        circuit.append(turn, circuit.qubits)
     return circuit
 
 
-def _couplings(operator: SparsePauliOp) -> list[frozenset[int]]:
+def generator(qubits: frozenset[int], num_qubits: int) -> SparsePauliOp:
+    """Return the Pauli operator that flips these qubits, for a rotation by `exp(-iθP)`."""
+    # One Y makes the rotation real, as the ground state of a real operator is.
+    flip = ("Y" + "X" * (len(qubits) - 1), sorted(qubits), 1.0)
+    return SparsePauliOp.from_sparse_list([flip], num_qubits=num_qubits)
+
+
+def couplings(operator: SparsePauliOp) -> list[frozenset[int]]:
     """
     Return the sets of qubits to flip together: first the operator's own, strongest first, then what
     two of them flip when one follows the other.
@@ -55,7 +60,7 @@ def _couplings(operator: SparsePauliOp) -> list[frozenset[int]]:
     return [qubits for qubits in dict.fromkeys(direct + in_two_steps) if qubits]
 
 
-def _lowest_basis_state(operator: SparsePauliOp) -> list[int]:
+def lowest_basis_state(operator: SparsePauliOp) -> list[int]:
     """Return the qubits that are 1 in the basis state of lowest energy."""
     if operator.num_qubits > EXACT_QUBITS:
         return []

@@ -3,7 +3,7 @@ The ground-state energy of a molecule by VQE: SciPy proposes parameters, a QPU r
 
 Every evaluation is one Prefect task and one job, and all of them run in one session:
 
-    python -m flows.vqe        # against whatever PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS names
+    python -m flows.vqe
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from scipy.optimize import minimize
 
 from flows.ansatz import coupled_cluster
+from flows.at_hand import service_at_hand
 from flows.molecules import (
     EXACT_QUBITS,
     Molecule,
@@ -28,7 +29,7 @@ from flows.molecules import (
     hydrogen,
     lithium_hydride,
 )
-from prefect_qsession import current_backend, estimator, session_flow
+from prefect_qsession import current_backend, estimator, retry_if_it_can_help, session_flow, track
 
 
 class VQEResult(BaseModel):
@@ -44,7 +45,13 @@ class VQEResult(BaseModel):
     parameters: list[float]
 
 
-@task(task_run_name="energy {iteration}", cache_policy=NO_CACHE)
+@task(
+    task_run_name="energy {iteration}",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[1, 5, 20],
+    retry_condition_fn=retry_if_it_can_help,
+)
 def energy(
     iteration: int,
     ansatz: QuantumCircuit,
@@ -57,11 +64,12 @@ def energy(
     """Return the operator's expectation value in the ansatz's state, as one job on the QPU."""
     job = estimator(legacy=legacy).run([(ansatz, operator, parameters)], precision=precision)
     value = float(job.result()[0].data.evs)
+    track(energy=value, iteration=iteration)
     get_run_logger().info("Evaluation %d: %.5f hartree.", iteration, value)
     return value
 
 
-@session_flow(name="vqe")
+@session_flow(name="vqe", persist_result=True)
 def vqe(
     molecule: Literal["H2", "LiH"] = "H2",
     bond_length: Annotated[float, Field(ge=0.2, le=2.85)] = 0.75,
@@ -80,7 +88,7 @@ def vqe(
         bond_length: Of H2, in angstrom.
         operator_file: JSON with Pauli terms, instead of a molecule; see `flows/molecules.py`.
         rotations: Parameters of the ansatz at the most; H2 has use for one, LiH for fifteen.
-        max_evaluations: How often the optimiser may ask, but at least twice more than there are
+        max_evaluations: How often the optimiser may ask, but at least two more than there are
             rotations, which COBYLA needs; one more evaluation measures the result.
         precision: Standard error of one evaluation, in hartree.
         seed: Of the first parameters.
@@ -101,6 +109,7 @@ def vqe(
     first = np.random.default_rng(seed).normal(0.0, 0.1, ansatz.num_parameters)
     # With fewer it would warn, and ask this often all the same.
     evaluations = max(max_evaluations, ansatz.num_parameters + 2)
+    track(total=evaluations + 1)
     found = minimize(cost, first, method="COBYLA", options={"maxiter": evaluations, "rhobeg": 0.5})
     final = energy(len(energies) + 1, ansatz, operator, found.x, precision / 3, legacy=legacy)
     get_run_logger().info("%s: %.5f hartree after %d evaluations.", problem.name, final, found.nfev)
@@ -129,4 +138,5 @@ def _problem(molecule: str, bond_length: float, operator_file: Path | None) -> M
 
 
 if __name__ == "__main__":
-    vqe()
+    with service_at_hand():
+        vqe()
