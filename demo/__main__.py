@@ -3,14 +3,13 @@
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 
 from rich.console import Console
 
-from demo.servers import Servers
+from demo.servers import Servers, stop_as_by_ctrl_c
 
 console = Console(highlight=False)
 
@@ -20,9 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the servers running at the end")
     options = parser.parse_args()
-    # As Ctrl-C does: stop the servers on the way out.
-    for stop in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, lambda number, _frame: sys.exit(128 + number))
+    stop_as_by_ctrl_c()
     with Servers() as servers:
         with console.status("Starting a Prefect server and the emulator ..."):
             began = time.monotonic()

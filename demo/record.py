@@ -28,6 +28,10 @@ class SessionStory:
         """How many of its jobs are over."""
         return sum(job["status"] in FINAL for job in self.jobs)
 
+    def runs_a_job(self, after: int) -> bool:
+        """Whether a job of it runs now, and so many are over."""
+        return self.finished_jobs >= after and any(job["status"] == "Running" for job in self.jobs)
+
     def lines(self) -> dict[str, str]:
         """Return what there is to say, by subject."""
         return {

@@ -1,4 +1,4 @@
-"""The two flows of the demonstration."""
+"""The flows of the demonstration; `python -m demo.runs` runs the one that is to be killed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,7 @@ def failing_vqe() -> None:
         return energies[-1]
 
     minimize(cost, np.zeros(ansatz.num_parameters), method="COBYLA", options={"rhobeg": 0.5})
+
+
+if __name__ == "__main__":
+    vqe()

@@ -1,5 +1,5 @@
 """
-Run both flows against servers that are up, and tell what happened: `python -m demo.story URL URL`.
+Run the flows against servers that are up, and tell what happened: `python -m demo.story URL URL`.
 
 Expects the Prefect API to use in its environment, and on its standard input, as JSON, the variables
 that the emulator printed.
@@ -13,8 +13,10 @@ os.environ.setdefault("QISKIT_IBM_RUNTIME_LOG_LEVEL", "ERROR")
 
 import argparse
 import json
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from prefect_qsession import QiskitRuntimeCredentials
 BLOCK = "qsession-demo"
 BACKEND = "ibm_sherbrooke"
 EVALUATIONS = 40
+KILLED_AFTER_JOBS = 3
 
 console = Console(highlight=False)
 
@@ -43,7 +46,7 @@ class Story:
     emulator_url: str
 
     def tell(self) -> None:
-        """Run both flows, one after the other, and say what became of their sessions."""
+        """Run the flows, one after the other, and say what became of their sessions."""
         QiskitRuntimeCredentials.from_environment(json.load(sys.stdin)).save(BLOCK)
         os.environ["PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS"] = BLOCK
         os.environ["PREFECT_INTEGRATIONS_QSESSION_BACKEND"] = BACKEND
@@ -65,6 +68,44 @@ class Story:
             raise SystemExit(f"The failing flow run ended otherwise than planned: {error!r}")
         self._report(
             state, story, f"{_compared(error.best, error.exact)}, the best until it failed"
+        )
+        self._kill("3. A VQE that is killed")
+
+    def _kill(self, title: str) -> None:
+        """Run a flow in a process of its own, kill that while a job runs, and tell what follows."""
+        earlier = len(record.sessions(self.emulator_url))
+
+        def newest() -> record.SessionStory | None:
+            return next(iter(record.sessions(self.emulator_url)[earlier:]), None)
+
+        with _progress(title, KILLED_AFTER_JOBS) as show:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "demo.runs"], stderr=subprocess.DEVNULL
+            )
+            try:
+                while not (story := newest()) or not story.runs_a_job(after=KILLED_AFTER_JOBS):
+                    if process.poll() is not None:
+                        raise SystemExit("The flow run that was to be killed ended by itself.")
+                    if story:
+                        show(story.finished_jobs, story.session["state"])
+                    time.sleep(0.02)
+            finally:
+                process.kill()
+            killed = time.monotonic()
+            process.wait()
+            while story.session["accepting_jobs"]:
+                story = newest() or story
+            seconds = time.monotonic() - killed
+            while story.session["state"] != "closed":
+                story = newest() or story
+                time.sleep(0.1)
+            show(story.finished_jobs, "closed")
+        self._print(
+            {
+                "flow run": f"killed (kill -9), while job {KILLED_AFTER_JOBS + 1} ran",
+                **story.lines(),
+                "after": f"{seconds:.2f} s: by the guardian, a process that watches the flow's",
+            }
         )
 
     def _watch(
@@ -96,11 +137,14 @@ class Story:
 
     def _report(self, state: State[Any], story: record.SessionStory, energy: str) -> None:
         lines = {
-            "flow run": state.name,
+            "flow run": str(state.name),
             **story.lines(),
             "energy": energy,
             "look at": f"{self.prefect_url}/runs/flow-run/{state.state_details.flow_run_id}",
         }
+        self._print(lines)
+
+    def _print(self, lines: dict[str, str]) -> None:
         for subject, line in lines.items():
             console.print(f"  {subject:<9} {line}", soft_wrap=True)
         console.print()

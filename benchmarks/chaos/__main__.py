@@ -1,0 +1,108 @@
+"""
+Many flow runs, each ended at a random moment in a random way.
+
+    python -m benchmarks.chaos [--trials 500] [--seed 1] [--lanes 3] [--json]
+
+Scripts make up 85 of 100, the rest runs under `serve` and a worker. To afford so many, a script is
+a fork of a process that has imported Prefect and Qiskit already. Every flow run has an emulated
+service of its own, on the machine's clock, whose record is the only judge. Meanwhile a few other
+flow runs live on with open sessions, and `qsession reap` must leave them alone. The Prefect server
+is on PostgreSQL where that is installed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks._postgresql import database_where_installed
+from benchmarks.chaos.bystanders import PATIENCE_SECONDS, Bystanders
+from benchmarks.chaos.fates import Trial
+from benchmarks.chaos.lanes import POLICY, Lanes
+from benchmarks.chaos.nursery import Nursery
+from benchmarks.chaos.report import details, figures, line
+from benchmarks.chaos.truce import Truce
+from benchmarks.chaos.ways import draw
+from benchmarks.endings.servers import PrefectServer
+from prefect_qsession.emulator import SimulatorPool
+
+
+def main() -> None:
+    """Run the trials, and print one JSON object last, or the figures alone as lines."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos")
+    parser.add_argument("--trials", type=int, default=500, help="how many flow runs are ended")
+    parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn")
+    parser.add_argument("--lanes", type=int, default=3, help="how many scripts run at once")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="qsession-chaos-"))
+    report = measure(options.trials, options.seed, options.lanes, directory)
+    if report["details"]["not_released"] or report["details"]["not_run"]:
+        print(f"What went wrong is in {directory}", file=sys.stderr)
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for figure, value in report["figures"].items():
+            print(f"{figure:<35} {'' if value is None else format(value, '.3g')}")
+
+
+def measure(count: int, seed: int, lanes: int, directory: Path) -> dict[str, Any]:
+    """Run so many trials on a Prefect server of their own, and return the report."""
+    load, _, _ = os.getloadavg()
+    began = time.monotonic()
+    trials: list[Trial] = []
+    not_run: list[str] = []
+    with ExitStack() as resources:
+        settings = resources.enter_context(database_where_installed())
+        server = PrefectServer(directory / "server", **settings)
+        nursery = Nursery(server.environment() | POLICY, directory / "nursery.log")
+        resources.enter_context(nursery)
+        resources.enter_context(server)
+        simulators = resources.enter_context(SimulatorPool())
+        truce = Truce()
+        bystanders = resources.enter_context(
+            Bystanders(server, nursery, simulators, truce, directory)
+        )
+        for trial in Lanes(server, nursery, simulators, truce, directory, lanes).run(
+            draw(count, seed)
+        ):
+            if isinstance(trial, Trial):
+                trials.append(trial)
+            else:
+                not_run.append(str(trial))
+            text = line(trial) if isinstance(trial, Trial) else str(trial)
+            done = len(trials) + len(not_run)
+            print(f"{time.monotonic() - began:>6.0f} s, {done:>3}/{count}: {text}", file=sys.stderr)
+        seen = bystanders.end()
+    return {
+        "name": "chaos",
+        "figures": figures(trials, seen),
+        "details": {
+            "trials": len(trials),
+            "not_run": not_run,
+            "seed": seed,
+            "seconds": round(time.monotonic() - began),
+            "script_lanes": lanes,
+            "load_average_at_start": load,
+            "scripts": "forks of a process that has imported Prefect and Qiskit",
+            **details(trials),
+            "bystanders": [asdict(each) for each in seen],
+            "reaper_passes": bystanders.passes,
+            "reaper_passes_failed": bystanders.failed_passes,
+            "reaper_did": bystanders.done,
+            "reaper_patience_seconds": PATIENCE_SECONDS,
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""
+No end while a reaper looks at everything, and no reaper while an end is judged.
+
+Otherwise the reaper could do what is the guardian's to do, and nobody would notice.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+
+class Truce:
+    """Any number of ends at once, or one reaper alone; a reaper that waits goes first."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._ends = 0
+        self._reapers = 0
+        self._reaping = False
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Wait for reapers, and keep them out."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._reapers)
+            self._ends += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._ends -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def reaping(self) -> Iterator[None]:
+        """Wait until what has ended is judged, and let nothing end meanwhile."""
+        with self._changed:
+            self._reapers += 1
+            self._changed.wait_for(lambda: not self._ends and not self._reaping)
+            self._reaping = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._reaping = False
+                self._reapers -= 1
+                self._changed.notify_all()

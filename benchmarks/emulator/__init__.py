@@ -1,0 +1,1 @@
+"""How fast the emulator answers, what it can take, and what memory that needs."""

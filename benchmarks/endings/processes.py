@@ -1,0 +1,51 @@
+"""What the kernel knows of processes; Linux only."""
+
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that pid that has not ended."""
+    return _stat(pid) not in (None, "Z", "X")
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the living children of a process, and theirs."""
+    children: dict[int, set[int]] = {}
+    for path in PROC.iterdir():
+        if path.name.isdecimal() and (parent := _parent(int(path.name))) is not None:
+            children.setdefault(parent, set()).add(int(path.name))
+    found: set[int] = set()
+    ahead = {pid}
+    while ahead:
+        ahead = {child for parent in ahead for child in children.get(parent, ())} - found
+        found |= ahead
+    return found
+
+
+def command_line(pid: int) -> str:
+    """Return the words of its command; empty if it is gone."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def _stat(pid: int) -> str | None:
+    fields = _fields(pid)
+    return fields[0] if fields else None
+
+
+def _parent(pid: int) -> int | None:
+    fields = _fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of its `stat` from the state on; none if it is gone."""
+    try:
+        # The command name before them may hold spaces and parentheses.
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

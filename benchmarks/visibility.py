@@ -1,0 +1,196 @@
+"""
+What being seen costs an iteration, on the thread of the flow.
+
+    python -m benchmarks.visibility [--quick] [--json]
+
+An iteration tells the journal of a job submitted, running and completed, and calls `track`, in a
+task, which names its task run. Here it does so in a real flow run against a Prefect server of its
+own, with the journal's thread at work beside it: events go out, the report is drawn and shown.
+Between two iterations the flow waits, as for a QPU. The same with a Prefect API that is gone, in a
+process of its own; and what drawing a report takes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+from benchmarks import _tables
+from demo.servers import Servers, free_port
+
+ITERATIONS, QUICK_ITERATIONS = 400, 60
+QPU_SECONDS = 0.05
+
+
+def main() -> None:
+    """Measure, and print one JSON object last, or a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.visibility")
+    parser.add_argument("--quick", action="store_true", help="fewer iterations")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--away", type=int, metavar="N", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.away:
+        _away(options.away)
+    _tables.tell(measure(QUICK_ITERATIONS if options.quick else ITERATIONS), as_json=options.json)
+
+
+def measure(iterations: int) -> dict[str, Any]:
+    """Measure so many iterations, and return the report."""
+    load, _, _ = os.getloadavg()
+    with Servers() as servers:
+        servers.start()
+        os.environ |= servers.environment() | servers.emulator_environment()
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
+        costs = _costs(iterations)
+    away, finish_seconds = _costs_without_api(iterations)
+    return {
+        "name": "visibility",
+        "figures": {
+            "ms_per_iteration_median": 1000 * median(costs),
+            "ms_per_iteration_p95": 1000 * _percentile(costs, 95),
+            "ms_per_iteration_worst": 1000 * max(costs),
+            "api_away_ms_per_iteration_median": 1000 * median(away),
+            "api_away_ms_per_iteration_p95": 1000 * _percentile(away, 95),
+            "api_away_finish_seconds": finish_seconds,
+            "report_ms": 1000 * _drawing_seconds(iterations),
+        },
+        "details": {
+            "iterations": iterations,
+            "seconds": costs,
+            "seconds_api_away": away,
+            "cores": os.cpu_count(),
+            "load_average_at_start": load,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _costs(iterations: int) -> list[float]:
+    """Return what each iteration cost, in a flow run."""
+    # Not at the top: Prefect reads its settings when it is imported.
+    from prefect import task  # noqa: PLC0415
+
+    from prefect_qsession import QiskitRuntimeCredentials, session_flow, track  # noqa: PLC0415
+    from prefect_qsession.sessions.flow_run_sessions import session_here  # noqa: PLC0415
+
+    @task
+    def iterate(number: int) -> float:
+        session = session_here()
+        if session is None:
+            raise SystemExit("The task does not find its session.")
+        before, after = _facts()
+        began = time.perf_counter()
+        session.tell(before)
+        seconds = time.perf_counter() - began
+        time.sleep(QPU_SECONDS)
+        began = time.perf_counter()
+        for fact in after:
+            session.tell(fact)
+        track(energy=1 / number, gradient=(1 / number, 2.0), iteration=number, total=iterations)
+        return seconds + time.perf_counter() - began
+
+    @session_flow(QiskitRuntimeCredentials.from_environment(), backend="ibm_manila")
+    def measured() -> list[float]:
+        return [iterate(number) for number in range(1, iterations + 1)]
+
+    return measured()
+
+
+def _costs_without_api(iterations: int) -> tuple[list[float], float]:
+    """Return what each iteration cost where there is no API, and what the end waited for it."""
+    environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
+    command = [sys.executable, "-m", "benchmarks.visibility", "--away", str(iterations)]
+    printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    costs, finish_seconds = json.loads(printed.stdout)
+    return costs, finish_seconds
+
+
+def _away(iterations: int) -> None:
+    """Tell a journal whose API is gone, print what it cost, and end without waiting for it."""
+    from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415
+    from prefect.logging.loggers import get_logger  # noqa: PLC0415
+
+    from prefect_qsession.adapters.journal import RunJournal  # noqa: PLC0415
+    from prefect_qsession.adapters.owners import Owner  # noqa: PLC0415
+    from prefect_qsession.adapters.reporter import Reporter  # noqa: PLC0415
+    from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
+    from prefect_qsession.vocabulary.modes import Mode  # noqa: PLC0415
+
+    logger: Any = get_logger("qsession.benchmark")
+    owner = Owner(FlowRun(flow_id=uuid4(), name="away"), logger, read_state=lambda: None)
+    journal = RunJournal(lambda: owner, Reporter(_Nothing(), Mode.SESSION, 3600.0))
+    costs = []
+    for number in range(1, iterations + 1):
+        before, after = _facts()
+        began = time.perf_counter()
+        for fact in (before, *after, told.Tracked({"energy": 1 / number}, number, iterations)):
+            journal.tell(fact)
+        costs.append(time.perf_counter() - began)
+        time.sleep(QPU_SECONDS)
+    began = time.perf_counter()
+    journal.finish(is_complete=True)
+    print(json.dumps([costs, time.perf_counter() - began]), flush=True)
+    # Prefect would go on trying to hand in its events.
+    os._exit(0)
+
+
+class _Nothing:
+    """A session of which nothing is known."""
+
+    def budgets(self) -> list[Any]:
+        return []
+
+    def details(self) -> None:
+        return None
+
+    def charges(self, job_ids: Collection[str]) -> dict[str, float]:
+        return dict.fromkeys(job_ids, 1.0)
+
+
+def _facts() -> tuple[Any, tuple[Any, ...]]:
+    """Return what is told of a job, before and after it runs."""
+    from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
+
+    job_id = uuid4().hex
+    submitted = told.JobSubmitted(job_id, "measured", "estimator")
+    return submitted, (told.JobRunning(job_id), told.JobCompleted(job_id))
+
+
+def _drawing_seconds(iterations: int) -> float:
+    """Return what it takes to write a report of so many iterations; the thread does that."""
+    from prefect_qsession.policy.report import RunReport, markdown  # noqa: PLC0415
+    from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
+    from prefect_qsession.vocabulary.modes import Mode  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    report = RunReport()
+
+    def facts() -> Iterator[told.Happening]:
+        yield told.SessionOpened("measured", Mode.SESSION, "ibm_manila", 3600)
+        for number in range(1, iterations + 1):
+            yield told.JobSubmitted(str(number), "measured", "estimator")
+            yield told.JobCompleted(str(number))
+            yield told.Tracked({"energy": 1 / number, "gradient": 2 / number}, number, iterations)
+
+    for fact in facts():
+        report.note(fact, now)
+    began = time.perf_counter()
+    for _ in range(10):
+        markdown(report, now)
+    return (time.perf_counter() - began) / 10
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+
+if __name__ == "__main__":
+    main()
