@@ -12,6 +12,9 @@ from prefect_qsession.emulator import Emulator, InstanceSettings, TimingSettings
 # Where the package is, for programs that tests start: with `-c`, Python looks there.
 REPOSITORY = Path(__file__).parents[2]
 
+# For requests that the client would not make.
+HEADERS = {"Authorization": "apikey emulator-api-key", "Service-CRN": InstanceSettings().crn}
+
 
 @pytest.fixture
 def connect(monkeypatch) -> Callable[..., QiskitRuntimeService]:

@@ -1,5 +1,7 @@
 """How an unmodified client finds its instance and its devices."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import requests
 from qiskit_ibm_runtime import QiskitRuntimeService, Session
@@ -123,6 +125,12 @@ def test_several_instances_are_told_apart(make_emulator, connect):
     assert [job.job_id()] == [j.job_id() for j in first.jobs(session_id=None)]
     with pytest.raises(RequestsApiError, match="Job not found"):
         second._get_api_client(both.crn).job_get(job.job_id())
+    session = Session(backend=first.backend("ibm_manila"))
+    for attempt in ("session_details", "cancel_session"):
+        with pytest.raises(RequestsApiError, match="Session not found") as refusal:
+            getattr(second._get_api_client(both.crn), attempt)(session.session_id)
+        assert 404 == refusal.value.status_code
+    assert [None] == emulator.outcomes
 
 
 def test_the_open_plan_refuses_dedicated_sessions_with_code_1352(make_emulator, connect):
@@ -177,6 +185,35 @@ def test_a_device_in_maintenance_keeps_its_jobs_queued(make_bench):
     assert (True, "maintenance", 1) == (status.operational, status.status_msg, status.pending_jobs)
 
 
+def test_a_device_goes_into_maintenance_and_comes_back_on_demand(bench):
+    """What runs goes on, what is queued waits until the device is back, and then runs."""
+    jobs = [bench.submit() for _ in range(2)]
+    bench.emulator.set_device_status("ibm_manila", "paused")
+    bench.clock.advance(3600)
+    meanwhile = bench.statuses()
+    bench.emulator.set_device_status("ibm_manila", "online")
+
+    assert ["Completed", "Queued"] == meanwhile
+    assert "RUNNING" == jobs[1].status()
+
+
+def test_a_device_goes_offline_by_the_control_routes(bench):
+    """From then on it refuses work; other words than the three, and other devices, are refused."""
+    url = f"{bench.emulator.url}/emulator/devices"
+    answers = [
+        requests.put(f"{url}/{name}", json={"status": status}, timeout=5).status_code
+        for name, status in (
+            ("ibm_manila", "broken"),
+            ("ibm_nowhere", "offline"),
+            ("ibm_manila", "offline"),
+        )
+    ]
+
+    assert [400, 400, 204] == answers
+    with pytest.raises(IBMRuntimeError, match='"code":1004'):
+        bench.submit()
+
+
 def test_an_unknown_device_is_answered_in_bare_text(emulator, service):
     """A device the service does not have is the one 404 without IBM's error document."""
     with pytest.raises(RequestsApiError) as refusal:
@@ -205,3 +242,23 @@ def test_usage_grows_by_whole_seconds_up_to_the_limit(make_bench):
     assert (10, False) == (first["usage_consumed_seconds"], first["usage_limit_reached"])
     assert (20, True) == (second["usage_consumed_seconds"], second["usage_limit_reached"])
     assert 15 == second["usage_limit_seconds"]
+
+
+def test_properties_from_before_the_snapshot_are_not_there(service):
+    """A device's calibration is one snapshot; before it there is none."""
+    backend = service.backend("ibm_manila")
+    # As the file has it, 15:27:23-03:00; the client takes any other zone for its own.
+    taken = datetime(2024, 5, 27, 18, 27, 23, tzinfo=UTC)
+
+    assert backend.properties(datetime=taken) is not None
+    assert backend.properties(datetime=taken - timedelta(seconds=1)) is None
+    assert backend.properties(datetime=taken + timedelta(days=1)) is not None
+
+
+def test_a_device_has_no_pulse_defaults(emulator, service):
+    """The service still has the address, and nothing there."""
+    session = service._get_api_client()._session
+
+    assert session.get("/backends/ibm_manila/defaults").json() is None
+    with pytest.raises(RequestsApiError, match="device not found"):
+        session.get("/backends/ibm_nowhere/defaults")

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+import qiskit
+import requests
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import Session
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
@@ -15,7 +17,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeProgramNotFound,
 )
 
-from .conftest import one_bit
+from .conftest import HEADERS, one_bit
 
 
 def post(service, **body):
@@ -240,3 +242,16 @@ def test_a_job_must_be_for_its_sessions_device(bench):
 
     with pytest.raises(RequestsApiError, match="the session is on backend ibm_manila"):
         post(bench.service, backend="ibm_sherbrooke", session_id=session.session_id)
+
+
+def test_the_metrics_name_the_software_a_job_came_from(bench):
+    """The client says what it is, and the service passes it on."""
+    headers = HEADERS | {"X-Qx-Client-Application": "qiskit-9.9.9/qiskit[_ibm_runtime~sampler.py]"}
+    body = {"program_id": "sampler", "backend": "ibm_manila", "params": {"pubs": []}}
+    url = f"{bench.emulator.runtime_url}/jobs"
+    odd = requests.post(url, json=body, headers=headers, timeout=5).json()["id"]
+
+    own, given = bench.submit().metrics(), bench.service.job(odd).metrics()
+
+    assert qiskit.__version__ == own["qiskit_version"]
+    assert ("9.9.9", "qiskit_ibm_runtime~sampler.py") == (given["qiskit_version"], given["caller"])

@@ -19,6 +19,7 @@ from prefect_qsession.emulator import (
     SimulatorPool,
     TimingSettings,
 )
+from tests.programs import started
 
 from .conftest import REPOSITORY
 
@@ -42,7 +43,7 @@ def test_an_emulator_leaves_no_thread_and_no_port_behind():
     threads = set(threading.enumerate())
     descriptors = open_descriptors()
     with Emulator() as emulator:
-        assert 404 == requests.get(emulator.url, timeout=5).status_code
+        assert requests.get(emulator.url, timeout=5).ok
         url = emulator.url
 
     assert threads == set(threading.enumerate())
@@ -57,7 +58,7 @@ def test_an_emulator_ends_cleanly_when_its_context_fails(simulators):
 
     def fail_inside() -> None:
         with emulator:
-            assert 404 == requests.get(emulator.url, timeout=5).status_code
+            assert requests.get(emulator.url, timeout=5).ok
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -97,7 +98,7 @@ def test_a_shared_pool_outlives_its_emulators(simulators):
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_served_emulator_ends_on_a_signal(ending):
     """SIGINT and SIGTERM end the blocking server, and its caller goes on."""
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", SERVE],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
@@ -105,7 +106,7 @@ def test_a_served_emulator_ends_on_a_signal(ending):
         text=True,
     ) as process:
         url = process.stdout.readline().strip()
-        assert 404 == requests.get(url, timeout=5).status_code
+        assert requests.get(url, timeout=5).ok
         process.send_signal(ending)
         output, problems = process.communicate(timeout=30)
 
@@ -120,6 +121,9 @@ def test_a_served_emulator_ends_on_a_signal(ending):
         lambda: EmulatorSettings(instances=(InstanceSettings(), InstanceSettings())),
         lambda: EmulatorSettings(devices=()),
         lambda: EmulatorSettings(time_scale=0),
+        lambda: EmulatorSettings(skip_waits=True),
+        lambda: InstanceSettings(usage_limit_seconds=-1),
+        lambda: InstanceSettings(usage_allocation_seconds=-1),
         lambda: QueueSettings(jobs_ahead=-1),
         lambda: TimingSettings(overhead_seconds=-1),
         lambda: TimingSettings(spread=2),

@@ -1,10 +1,13 @@
 """The line before a QPU, and how long a job holds it."""
 
+import itertools
+
 import pytest
 from qiskit_ibm_runtime import Session
 from qiskit_ibm_runtime.exceptions import RuntimeJobMaxTimeoutError
 
 from prefect_qsession.emulator import DeviceSettings, QueueSettings, TimingSettings
+from tests.waiting import wait_until
 
 
 def test_in_job_mode_every_job_waits_behind_other_tenants(make_bench):
@@ -115,3 +118,91 @@ def test_nothing_is_left_waiting_when_the_clock_runs_by_itself(make_emulator, co
     assert 10.0 == pytest.approx(first.queue_seconds, abs=5)
     assert second.started >= first.finished
     assert "closed" == emulator.sessions[0].state
+
+
+BUSY = QueueSettings(arrivals_per_hour=50, arrival_seconds=60, jobs_at_start=12)
+
+
+def lengths_by_hour(bench, hours: int) -> list[int]:
+    """Return the length of the queue now and after each of so many hours."""
+    lengths = [bench.backend.status().pending_jobs]
+    for _ in range(hours):
+        bench.clock.advance(3600)
+        lengths.append(bench.backend.status().pending_jobs)
+    return lengths
+
+
+def test_other_tenants_make_a_queue_that_grows_and_ebbs(make_bench):
+    """Over a week the queue is now longer and now shorter, and empties now and then."""
+    lengths = lengths_by_hour(make_bench(queue=BUSY), 7 * 24)
+
+    assert 11 == lengths[0]
+    assert 0 == min(lengths) < 5 < max(lengths)
+    steps = {later > earlier for earlier, later in itertools.pairwise(lengths)}
+    assert {True, False} == steps
+
+
+def test_the_queue_of_other_tenants_is_the_same_for_the_same_seed(make_bench):
+    """Their jobs come and last as drawn by the seed, device by device."""
+    first, again, other = (
+        lengths_by_hour(make_bench(queue=BUSY, seed=seed), 24) for seed in (1, 1, 2)
+    )
+
+    assert first == again != other
+
+
+def test_job_mode_waits_for_every_job_and_a_session_for_its_first(make_bench):
+    """The queue of other tenants is what makes a session worth its price."""
+    bench = make_bench(queue=QueueSettings(arrivals_per_hour=50, jobs_at_start=200))
+    for _ in range(3):
+        bench.submit()
+        bench.clock.advance(2 * 3600)
+    session = Session(backend=bench.backend)
+    bench.submit(session)
+    while bench.session_record().started is None:
+        bench.clock.advance(5)
+    for _ in range(3):
+        bench.submit(session)
+    bench.clock.advance(60)
+
+    waits = [job.queue_seconds for job in bench.emulator.jobs]
+    assert all(seconds > 60 for seconds in waits[:4])
+    assert all(seconds <= 40 for seconds in waits[4:])
+
+
+def test_other_tenants_are_no_part_of_the_record(make_bench):
+    """Their jobs are seen as the length of the queue, and nowhere else."""
+    bench = make_bench(queue=BUSY)
+    bench.clock.advance(3600)
+
+    assert ([], []) == (bench.emulator.jobs, bench.emulator.sessions)
+    assert [] == bench.service.jobs()
+    assert 0 == bench.service.usage()["usage_consumed_seconds"]
+
+
+def test_other_tenants_come_by_themselves_when_the_clock_runs(make_emulator, connect):
+    """On a fast clock the queue moves while nobody asks."""
+    emulator = make_emulator(time_scale=36000.0, queue=BUSY)
+    backend = connect(emulator).backend("ibm_manila")
+    seen = {backend.status().pending_jobs}
+
+    def moves() -> bool:
+        seen.add(backend.status().pending_jobs)
+        return len(seen) > 2
+
+    wait_until(moves)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"arrivals_per_hour": 60, "arrival_seconds": 60},
+        {"arrivals_per_hour": -1},
+        {"arrival_seconds": -1},
+        {"jobs_at_start": -1},
+    ],
+)
+def test_a_queue_that_cannot_be_is_refused(wrong):
+    """Neither less than nothing, nor more work than there is time."""
+    with pytest.raises(ValueError, match=r"other tenants|negative"):
+        QueueSettings(**wrong)

@@ -265,6 +265,22 @@ def test_cancelling_drops_queued_jobs_while_the_running_one_completes(bench):
     assert [10, 0, 0] == [job.charged_seconds for job in bench.emulator.jobs]
 
 
+def test_the_record_tells_qpu_time_apart_from_what_is_billed(bench):
+    """QPU seconds are those of a session's jobs that are over; a cancelled one has what it had."""
+    session = Session(backend=bench.backend)
+    bench.submit(session)
+    bench.clock.advance(15)
+    running = bench.submit(session)
+    bench.clock.advance(4)
+    meanwhile = bench.session_record().qpu_seconds
+    running.cancel()
+    session.close()
+
+    assert (10.0, 14.0) == (meanwhile, bench.session_record().qpu_seconds)
+    assert 19.0 == bench.session_record().usage_seconds
+    assert ["close"] == bench.emulator.outcomes
+
+
 def test_cancelling_after_closing_drops_what_was_still_queued(bench):
     """A session that was closed can still be cancelled, and then counts as cancelled."""
     session = Session(backend=bench.backend)
@@ -418,3 +434,26 @@ def test_the_timestamps_tell_every_transition(bench):
         "inactive",
         "closed",
     ] == [entry["status"] for entry in session.details()["timestamps"]]
+
+
+def test_a_session_is_told_in_the_clients_words(bench):
+    """Pending, in progress with or without new jobs, pending again, closed."""
+    session = Session(backend=bench.backend)
+    told = [session.status()]
+    bench.submit(session)
+    told.append(session.status())
+    bench.clock.advance(10 + 60)
+    told.append(session.status())
+    bench.submit(session)
+    session.close()
+    told.append(session.status())
+    bench.clock.advance(10)
+    told.append(session.status())
+
+    assert [
+        "Pending",
+        "In progress, accepting new jobs",
+        "Pending",
+        "In progress, not accepting new jobs",
+        "Closed",
+    ] == told

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefect_qsession.emulator import SimulatorPool
+from tests.programs import started
 
 from .conftest import REPOSITORY, one_bit
 from .test_payloads import task_for
@@ -76,7 +77,7 @@ def test_a_simulator_ends_when_the_service_is_killed():
         "print(*pool.process_ids(), flush=True)\n"
         "sys.stdin.read()\n"
     )
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", program],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,

@@ -18,11 +18,14 @@ LEGAL_FOR_SESSIONS = {
     ("open", "job dequeued"): "active",
     ("open", "accepts no jobs and has none left"): "closed",
     ("open", "never used"): "closed",
+    ("open", "usage limit reached"): "closed",
     ("active", "interactive TTL expired"): "inactive",
     ("active", "max TTL reached"): "closed",
+    ("active", "usage limit reached"): "closed",
     ("active", "accepts no jobs and has none left"): "closed",
     ("inactive", "job dequeued"): "active",
     ("inactive", "max TTL reached"): "closed",
+    ("inactive", "usage limit reached"): "closed",
     ("inactive", "accepts no jobs and has none left"): "closed",
 }
 LEGAL_FOR_JOBS = {

@@ -1,4 +1,4 @@
-"""A real Prefect server for the whole run, and a saved block for each test's emulator."""
+"""A real Prefect server for all of these tests, and a saved block for each test's emulator."""
 
 from collections.abc import Callable, Iterator
 from uuid import uuid4
@@ -10,15 +10,26 @@ from prefect.testing.utilities import prefect_test_harness
 from qiskit import QuantumCircuit
 
 from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler
+from prefect_qsession.adapters.guardian import guardian
+from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import Emulator
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _prefect_server(tmp_path_factory) -> Iterator[None]:
     """Run a Prefect server as a process, with a database and a home that are thrown away."""
     home = tmp_path_factory.mktemp("prefect-home")
-    with temporary_settings({PREFECT_HOME: home}), prefect_test_harness():
+    with temporary_settings({PREFECT_HOME: home}), prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_open(_prefect_server) -> Iterator[None]:
+    """Let go of sessions whose emulator is gone before they could be released."""
+    yield
+    for entry in Ledger().entries():
+        guardian().discharge(entry.session_id)
+        Ledger().forget(entry.session_id)
 
 
 @pytest.fixture
@@ -41,15 +52,15 @@ def block(save_block, emulator) -> str:
 
 
 @task
-def measure_one() -> int:
+def measure_one(shots: int = 10) -> int:
     """Measure a qubit that was flipped, as one job in the session of whatever runs here."""
-    return one()
+    return one(shots)
 
 
-def one() -> int:
-    """Measure a qubit that was flipped: 1 on every shot."""
-    job = sampler().run([flipped_qubit(current_backend().num_qubits)], shots=10)
-    return round(sum(job.result()[0].data.c.array.ravel()) / 10)
+def one(shots: int = 10) -> int:
+    """Measure a qubit that was flipped: 1 on every shot. Another attempt asks for other shots."""
+    job = sampler().run([flipped_qubit(current_backend().num_qubits)], shots=shots)
+    return round(sum(job.result()[0].data.c.array.ravel()) / shots)
 
 
 def flipped_qubit(num_qubits: int) -> QuantumCircuit:

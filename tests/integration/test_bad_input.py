@@ -4,7 +4,6 @@ import threading
 
 import pytest
 from prefect import task
-from prefect.task_runners import ThreadPoolTaskRunner
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.options_models import SamplerOptions
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
@@ -26,6 +25,7 @@ from prefect_qsession.exceptions import (
     IncompleteEnvironment,
     InvalidMaxTime,
     InvalidOptions,
+    InvalidSetting,
     MissingCredentials,
     NotISA,
     ServiceUnavailable,
@@ -156,6 +156,20 @@ def test_a_bad_max_time_is_refused_when_the_flow_is_defined(make):
         make("any", max_time="soon")
 
 
+@pytest.mark.parametrize("make", [session_flow, SessionTaskRunner])
+def test_a_bad_option_is_refused_when_the_flow_is_defined(make):
+    """Before anything runs, by the option's own name."""
+    with pytest.raises(InvalidSetting, match="mode 'sessions'"):
+        make("any", mode="sessions")
+
+
+@pytest.mark.parametrize("make", [session_flow, SessionTaskRunner])
+def test_an_option_that_nobody_has_is_refused_when_the_flow_is_defined(make):
+    """By us or by Prefect."""
+    with pytest.raises(TypeError, match="max_tim"):
+        make("any", max_tim="2h")(lambda: None)
+
+
 def test_a_bad_max_time_in_the_settings_is_refused_when_the_flow_starts(
     monkeypatch, emulator, block
 ):
@@ -182,10 +196,10 @@ def test_options_of_another_primitive_are_refused(options, legacy, emulator, blo
     assert [] == emulator.sessions
 
 
-def test_a_session_flow_takes_no_second_task_runner():
+def test_a_session_flow_takes_no_second_session():
     """The error comes when the flow is defined, and says what to do."""
-    with pytest.raises(TypeError, match="brings its own task runner"):
-        session_flow("any", task_runner=ThreadPoolTaskRunner())
+    with pytest.raises(TypeError, match="another one of its kind"):
+        session_flow("any", task_runner=SessionTaskRunner("any"))
 
 
 def test_when_every_backend_is_offline_the_least_busy_one_is_too(make_emulator, save_block):
@@ -258,7 +272,7 @@ def test_a_session_that_the_service_ended_is_lost(make_emulator, save_block):
     """The service's own words, and no attempt to release what is gone."""
     emulator = make_emulator(hand_clock=True)
 
-    @session_flow(save_block(emulator), backend="ibm_manila")
+    @session_flow(save_block(emulator), backend="ibm_manila", reopen=0)
     def too_slow() -> None:
         current_session()
         emulator.clock.advance(1800)  # a session that is never used ends after half an hour

@@ -10,12 +10,13 @@ import urllib.request
 import pytest
 
 from prefect_qsession import cli
+from tests.programs import started
 
 
 def test_the_emulator_starts_prints_its_environment_and_ends_by_a_signal():
     """What it prints is enough for a client, and SIGTERM is a clean end."""
     command = [sys.executable, "-m", "prefect_qsession.cli", "emulator", "start"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:
+    with started(command, stdout=subprocess.PIPE, text=True) as emulator:
         printed = ""
         for line in emulator.stdout or ():
             printed += line
@@ -35,7 +36,7 @@ def test_the_emulator_starts_prints_its_environment_and_ends_by_a_signal():
 
 def test_without_its_extra_the_emulator_says_what_to_install(monkeypatch, capsys):
     """It does not start and fail later."""
-    monkeypatch.setattr(cli, "EMULATOR_NEEDS", ("a_package_that_is_not_there",))
+    monkeypatch.setattr(cli.emulator, "EMULATOR_NEEDS", ("a_package_that_is_not_there",))
 
     assert 1 == cli.main(["emulator", "start"])
     assert "prefect-qsession[emulator]" in capsys.readouterr().err

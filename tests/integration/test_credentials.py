@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession import QiskitRuntimeCredentials
+from prefect_qsession.adapters.blocks import saved_name
+from prefect_qsession.adapters.gateway.service import _environment
 from prefect_qsession.credentials import load_credentials
 from prefect_qsession.exceptions import InvalidBlock
-from prefect_qsession.gateway.service import _environment
 
 KEY = "an-api-key-that-must-not-show"
 
@@ -29,7 +30,7 @@ class TestTheBlock(BlockStandardTestSuite):
         """Return the block's class."""
         return QiskitRuntimeCredentials
 
-    # It has no logo yet: one from an outside URL would be a broken picture offline.
+    # Prefect takes only http addresses for logos: a broken picture where there is no network.
     test_has_a_valid_image = None
 
 
@@ -56,6 +57,17 @@ def test_it_survives_being_saved(credentials):
     credentials.save("round-trip")
 
     assert credentials.account() == load_credentials("round-trip").account()
+
+
+def test_a_loaded_block_knows_its_name(credentials):
+    """The ledger names it, for those who release a session from another process."""
+    unsaved = saved_name(credentials)
+    credentials.save("named")
+
+    assert unsaved is None
+    assert "named" == saved_name(credentials)
+    assert "named" == saved_name(load_credentials("named"))
+    assert "named" == saved_name("named")
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda block: block.model_dump_json()])
@@ -122,14 +134,15 @@ def test_an_instance_may_be_given_by_name(emulator):
 
 
 def test_two_accounts_of_one_process_do_not_mix(make_emulator, monkeypatch):
-    """Addresses leave no trace for the next account, nor in the environment."""
+    """Addresses leave no trace for the next account; in the environment, an empty one at most."""
     monkeypatch.setenv("IAM_URL", "http://127.0.0.1:1")
     for emulator in (make_emulator(), make_emulator()):
         block = QiskitRuntimeCredentials.from_environment(emulator.environment())
         assert block.get_service().backends()
 
     assert "http://127.0.0.1:1" == os.environ["IAM_URL"]
-    assert "GLOBAL_SEARCH_URL" not in os.environ
+    # Not gone: a thread that reads the environment meanwhile would stumble over one that goes.
+    assert "" == os.environ["GLOBAL_SEARCH_URL"]
 
 
 def test_an_account_without_addresses_waits_for_one_that_has_some(emulator):
@@ -144,7 +157,7 @@ def test_an_account_without_addresses_waits_for_one_that_has_some(emulator):
 
     def without_addresses() -> None:
         with _environment({"IAM_URL": None}):
-            seen.append(os.environ.get("IAM_URL"))
+            seen.append(os.environ.get("IAM_URL") or None)
 
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(with_addresses)
@@ -155,3 +168,17 @@ def test_an_account_without_addresses_waits_for_one_that_has_some(emulator):
         second.result()
 
     assert [None] == seen
+
+
+@pytest.mark.parametrize(("said", "in_the_end"), [(None, "True"), ("False", "False")])
+def test_the_client_walks_the_stack_only_if_the_user_says_so(
+    emulator, monkeypatch, said, in_the_end
+):
+    """Its own switch is set, unless somebody has set it."""
+    if said is None:
+        monkeypatch.delenv("USAGE_DATA_OPT_OUT", raising=False)
+    else:
+        monkeypatch.setenv("USAGE_DATA_OPT_OUT", said)
+    QiskitRuntimeCredentials.from_environment(emulator.environment()).get_service()
+
+    assert in_the_end == os.environ["USAGE_DATA_OPT_OUT"]

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+from tests.programs import started
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -23,8 +25,8 @@ def processes_marked(mark: str) -> list[str]:
     return found
 
 
-def test_the_demonstration_tells_one_closed_and_one_cancelled_session():
-    """Two sessions, every job finished, an energy within 0.02 hartree, and no process left."""
+def test_the_demonstration_tells_of_one_closed_and_two_cancelled_sessions():
+    """Three sessions, every job finished, an energy within 0.02 hartree, and no process left."""
     mark = f"demo-test-{uuid4()}"
     ran = subprocess.run(
         [sys.executable, "-m", "demo"],
@@ -36,19 +38,21 @@ def test_the_demonstration_tells_one_closed_and_one_cancelled_session():
     )
     told = ran.stdout
 
-    assert ["closed", "cancelled"] == re.findall(r"outcome +(closed|cancelled):", told)
-    assert ["Completed", "Failed"] == re.findall(r"flow run +(\w+)", told)
-    assert 2 == len(set(re.findall(r"session +([0-9a-f-]{36}) on ibm_sherbrooke", told)))
-    assert 2 == len(re.findall(r"jobs +\d+ Completed; 0 left in the queue", told))
+    assert ["closed", "cancelled", "cancelled"] == re.findall(r"outcome +(closed|cancelled):", told)
+    assert ["Completed", "Failed", "killed"] == re.findall(r"flow run +(\w+)", told)
+    assert 3 == len(set(re.findall(r"session +([0-9a-f-]{36}) on ibm_sherbrooke", told)))
+    assert 3 == len(re.findall(r"jobs +\d+ Completed; 0 left in the queue", told))
     [off, _] = re.findall(r"hartree, (\d\.\d+) from the exact", told)
     assert float(off) <= 0.02
+    [seconds] = re.findall(r"after +(\d+\.\d+) s: by the guardian", told)
+    assert float(seconds) < 2
     assert [] == processes_marked(mark)
 
 
 def test_a_terminated_demonstration_leaves_no_process_behind():
     """SIGTERM, from a time limit or a closed terminal, stops the servers too."""
     mark = f"demo-test-{uuid4()}"
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-m", "demo"],
         cwd=REPOSITORY,
         env={**os.environ, "QSESSION_DEMO_MARK": mark},

@@ -1,7 +1,9 @@
 """Every primitive of both generations computes what it should, in the session, over HTTP."""
 
+import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
@@ -32,6 +34,28 @@ def test_the_estimator_estimates(legacy, backend, emulator, block):
     assert pytest.approx(-1.0, abs=0.1) == session_flow(block, backend=backend)(run)()
     assert ["estimator" if legacy else "executor"] == [job.program for job in emulator.jobs]
     assert ["close"] == outcomes(emulator)
+
+
+def test_iterations_that_share_a_program_have_values_of_their_own(emulator, block):
+    """From the third on only the angles are new; each job has its own tags, and its own answer."""
+    angles = np.linspace(0.0, np.pi, 6)
+    circuit = QuantumCircuit(5)
+    circuit.rz(np.pi / 2, 0)
+    circuit.sx(0)
+    circuit.rz(Parameter("angle"), 0)
+    circuit.sx(0)
+    observable = SparsePauliOp.from_sparse_list([("Z", [0], 1.0)], num_qubits=5)
+
+    def run() -> list[float]:
+        asked = {"default_shots": 2000, "environment": {"job_tags": ["mine"]}}
+        jobs = [estimator(asked).run([(circuit, observable, [angle])]) for angle in angles]
+        return [float(job.result()[0].data.evs) for job in jobs]
+
+    values = session_flow(block, backend="ibm_manila")(run)()
+    # Two quarter turns with another turn between them: from one end of the sphere to the other.
+    assert -np.cos(angles) == pytest.approx(np.array(values), abs=0.15)
+    assert len(angles) == len({tuple(job.tags) for job in emulator.jobs})
+    assert all("mine" in job.tags for job in emulator.jobs)
 
 
 @pytest.mark.parametrize("backend", DEVICES)

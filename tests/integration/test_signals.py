@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from prefect.settings import get_current_settings
 
 from prefect_qsession.emulator import TimingSettings
 from tests.integration.conftest import outcomes
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -42,14 +42,21 @@ def active(emulator) -> bool:
     return any(job.status == "Running" for job in emulator.jobs)
 
 
-def wait_until(condition, seconds=60.0) -> None:
-    """Ask until it is so."""
-    never = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if condition():
-            return
-        never.wait(0.05)
-    pytest.fail("it did not happen in time")
+def start_program(block, kind, place, output=subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    """Start the flow run in a process, and a process group, of its own."""
+    environment = {
+        **os.environ,
+        **get_current_settings().to_environment_variables(exclude_unset=True),
+        "PYTHONPATH": str(REPOSITORY),
+        "QISKIT_IBM_RUNTIME_LOG_LEVEL": "ERROR",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, block, kind, place],
+        env=environment,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
 
 
 @pytest.mark.parametrize("kind", ["decorator", "runner"])
@@ -59,27 +66,16 @@ def test_a_signal_while_a_job_runs_cancels_the_session(
     place, sent, kind, make_emulator, save_block
 ):
     """Also while a thread waits for its job: the session goes before the threads are joined."""
-    emulator = make_emulator(timing=TimingSettings(fixed_seconds=6.0))
-    environment = {
-        **os.environ,
-        **get_current_settings().to_environment_variables(exclude_unset=True),
-        "PYTHONPATH": str(REPOSITORY),
-        "QISKIT_IBM_RUNTIME_LOG_LEVEL": "ERROR",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, save_block(emulator), kind, place],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    # Time stands still: the job runs for as long as it takes us to look.
+    emulator = make_emulator(hand_clock=True, timing=TimingSettings(fixed_seconds=6.0))
+    process = start_program(save_block(emulator), kind, place)
     try:
         wait_until(lambda: active(emulator))
         process.send_signal(sent)
         wait_until(lambda: not emulator.sessions[0].accepting_jobs)
         # The request came while the job ran, not when it was over.
         assert active(emulator)
-        wait_until(lambda: emulator.sessions[0].state == "closed")
+        emulator.clock.advance(6.0)
     finally:
         process.kill()
         process.wait()

@@ -1,9 +1,13 @@
 """The task runner as Prefect handles it: copied, compared, pickled, configured from outside."""
 
+import asyncio
 from datetime import timedelta
 
 import cloudpickle
 import pytest
+from prefect import task
+from prefect.context import SyncClientContext
+from prefect.task_runners import ProcessPoolTaskRunner
 
 from prefect_qsession import (
     LeastBusy,
@@ -13,6 +17,33 @@ from prefect_qsession import (
     session_flow,
 )
 from tests.integration.conftest import measure_one, outcomes
+
+
+def test_the_task_runner_inside_counts_and_is_duplicated():
+    """A flow run has it to itself."""
+    runner = SessionTaskRunner("any", task_runner=ProcessPoolTaskRunner(max_workers=2))
+
+    assert runner == runner.duplicate()
+    assert runner == cloudpickle.loads(cloudpickle.dumps(runner))
+    assert runner != SessionTaskRunner("any", task_runner=ProcessPoolTaskRunner(max_workers=3))
+    assert runner != SessionTaskRunner("any", max_workers=2)
+
+
+def test_threads_are_not_for_a_runner_that_has_none():
+    """How many workers there are is for the task runner inside to know."""
+    with pytest.raises(TypeError, match="max_workers"):
+        SessionTaskRunner("any", task_runner=ProcessPoolTaskRunner(), max_workers=2)
+
+
+def test_the_key_of_a_saved_block_does_not_travel(emulator, block):
+    """A runner is pickled with its flow; the name of the block is enough to load it."""
+    secret = QiskitRuntimeCredentials.load(block)
+    never_saved = QiskitRuntimeCredentials.from_environment(emulator.environment())
+
+    key = secret.api_key.get_secret_value().encode()
+
+    assert key not in cloudpickle.dumps(SessionTaskRunner(secret))
+    assert key in cloudpickle.dumps(SessionTaskRunner(never_saved))
 
 
 @pytest.fixture
@@ -41,11 +72,12 @@ def test_a_pickled_runner_is_equal(runner):
         SessionTaskRunner("any", backend="ibm_manila", max_time="2h 30m", max_workers=3),
         SessionTaskRunner("any", backend=LeastBusy(5), max_time="2h", max_workers=3),
         SessionTaskRunner("any", backend=LeastBusy(5), max_time="2h 30m", max_workers=4),
+        SessionTaskRunner("any", backend=LeastBusy(5), max_time="2h 30m", max_workers=3, reopen=0),
         "no runner",
     ],
 )
 def test_runners_that_differ_in_anything_are_not_equal(runner, other):
-    """Credentials, backend, time and threads all count."""
+    """Credentials, backend, threads and every option count."""
     assert runner != other
 
 
@@ -109,3 +141,24 @@ def test_least_busy_takes_the_device_with_the_shorter_queue(emulator, block):
     large()
 
     assert ["ibm_sherbrooke"] == [session.backend for session in emulator.sessions]
+
+
+@task
+def name_the_client() -> int:
+    """Say which of Prefect's clients this task has."""
+    context = SyncClientContext.get()
+    return id(context.client) if context else 0
+
+
+def test_the_tasks_of_an_async_flow_share_one_client(block):
+    """By itself Prefect makes one a task, with a TLS context that takes as long as ten tasks."""
+
+    @session_flow(block, backend="ibm_manila")
+    async def asks_thrice() -> list[int]:
+        return [name_the_client(), name_the_client(), name_the_client.submit().result()]
+
+    clients = set(asyncio.run(asks_thrice()))
+
+    assert 1 == len(clients)
+    assert 0 not in clients
+    assert SyncClientContext.get() is None

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from prefect_qsession.durations import max_time_seconds
-from prefect_qsession.exceptions import InvalidMaxTime
+from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
+from prefect_qsession.vocabulary.durations import duration_seconds
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,20 @@ from prefect_qsession.exceptions import InvalidMaxTime
 )
 def test_a_duration_is_read_in_every_form_that_is_offered(value, seconds):
     """Text with units, whole seconds and timedeltas mean the same number of seconds."""
-    assert seconds == max_time_seconds(value)
+    assert seconds == duration_seconds("max_time", value)
 
 
 @pytest.mark.parametrize(
     "value",
     ["", "soon", "2x", "2h foo", "-1h", "1.5h", 0, -5, True, 1.5, None, "0s", timedelta(0)],
 )
-def test_what_is_no_positive_duration_is_refused(value):
-    """The error shows the value and the forms that are understood."""
-    with pytest.raises(InvalidMaxTime, match="2h 30m") as refused:
-        max_time_seconds(value)
+@pytest.mark.parametrize(
+    ("name", "kind"), [("max_time", InvalidMaxTime), ("qpu_budget", InvalidSetting)]
+)
+def test_what_is_no_positive_duration_is_refused(name, kind, value):
+    """The error shows the option, the value and the forms that are understood."""
+    with pytest.raises(InvalidSetting, match=f"^{name} .*2h 30m") as refused:
+        duration_seconds(name, value)
 
-    assert value is refused.value.value
+    assert kind is refused.type
+    assert (name, value) == (refused.value.name, refused.value.value)

@@ -12,9 +12,11 @@ from prefect_qsession.exceptions import (
     SessionNotOpen,
     SessionRefused,
 )
-from prefect_qsession.lifecycle import SessionLifecycle
-from prefect_qsession.records import SessionDetails
-from prefect_qsession.states import Outcome, SessionState
+from prefect_qsession.policy.lifecycle import SessionLifecycle
+from prefect_qsession.vocabulary.records import SessionDetails
+from prefect_qsession.vocabulary.states import Outcome, SessionState
+
+REASON = "its time was over."
 
 
 @dataclass
@@ -162,6 +164,33 @@ def test_a_session_released_while_it_is_opened_is_cancelled_by_its_opener(sessio
     assert SessionState.CANCELLED == lifecycle.state
 
 
+def test_a_second_release_returns_when_the_first_is_through(lifecycle, session):
+    """The monitor's release must not be cut off by a process that ends because its own did nothing.
+
+    The first is in the middle of its request when the second comes.
+    """
+    asked, answer = threading.Event(), threading.Event()
+    close = session.close
+
+    def close_slowly() -> None:
+        asked.set()
+        answer.wait()
+        close()
+
+    session.close = close_slowly
+    lifecycle.acquire()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(lifecycle.release, Outcome.CLOSE)
+        asked.wait()
+        second = threads.submit(lifecycle.release, Outcome.CLOSE)
+        with pytest.raises(TimeoutError):
+            second.result(0.05)
+        answer.set()
+
+    assert [True, False] == [first.result(), second.result()]
+    assert ["close"] == session.asked
+
+
 def test_a_refused_session_can_be_asked_for_again(session):
     """The error reaches the caller, and the next caller tries anew."""
     answers = iter([SessionRefused("no"), session])
@@ -182,10 +211,66 @@ def test_a_refused_session_can_be_asked_for_again(session):
 def test_a_lost_session_has_nothing_to_release_and_takes_no_jobs(lifecycle, session):
     """What the service ended is neither closed nor cancelled again."""
     lifecycle.acquire()
-    lifecycle.lose()
 
+    assert [True, False] == [lifecycle.lose(session, REASON), lifecycle.lose(session, REASON)]
     with pytest.raises(SessionLost, match="session-1"):
         lifecycle.acquire()
     assert not lifecycle.release(Outcome.CLOSE)
     assert [] == session.asked
     assert SessionState.CLOSED == lifecycle.state
+
+
+def test_a_lost_session_is_opened_anew_as_often_as_allowed():
+    """Twice, and the third loss is the end."""
+    opened: list[RecordingSession] = []
+
+    def open_session() -> RecordingSession:
+        opened.append(RecordingSession(f"session-{len(opened) + 1}"))
+        return opened[-1]
+
+    lifecycle = SessionLifecycle(open_session, reopenings=2)
+    for _ in range(3):
+        lifecycle.lose(lifecycle.acquire(), REASON)
+
+    with pytest.raises(SessionLost, match=f"session-3: {REASON}"):
+        lifecycle.acquire()
+    assert 3 == len(opened)
+
+
+def test_a_session_that_somebody_released_is_not_opened_anew():
+    """They meant it, whatever is allowed."""
+    lifecycle = SessionLifecycle(RecordingSession, reopenings=2)
+    lifecycle.lose(lifecycle.acquire(), REASON, for_good=True)
+
+    with pytest.raises(SessionLost, match=REASON):
+        lifecycle.acquire()
+
+
+def test_the_loss_of_an_earlier_session_is_no_news():
+    """Two jobs meet the end of a session; the second is told when another one is open already."""
+    sessions = iter([RecordingSession("session-1"), RecordingSession("session-2")])
+    lifecycle = SessionLifecycle(lambda: next(sessions), reopenings=1)
+    lost = lifecycle.acquire()
+    lifecycle.lose(lost, REASON)
+    second = lifecycle.acquire()
+
+    assert not lifecycle.lose(lost, REASON)
+    assert second is lifecycle.acquire()
+
+
+def test_a_reopening_that_is_refused_does_not_count():
+    """Nothing was opened, so the next caller may try again."""
+    answers = iter([RecordingSession("session-1"), SessionRefused("no"), RecordingSession("2")])
+
+    def open_session() -> RecordingSession:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    lifecycle = SessionLifecycle(open_session, reopenings=1)
+    lifecycle.lose(lifecycle.acquire(), REASON)
+    with pytest.raises(SessionRefused):
+        lifecycle.acquire()
+
+    assert "2" == lifecycle.acquire().session_id

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from prefect_qsession.exceptions import IllegalTransition
-from prefect_qsession.states import (
+from prefect_qsession.vocabulary.states import (
     FINAL,
     TRANSITIONS,
     Outcome,
@@ -25,6 +25,7 @@ LEGAL = {
     ("open", "close"): "closing",
     ("open", "cancel"): "cancelling",
     ("open", "lose"): "lost",
+    ("lost", "open"): "opening",
     ("closing", "confirmed"): "closed",
     ("closing", "cancel"): "cancelling",
     ("cancelling", "opened"): "cancelling",

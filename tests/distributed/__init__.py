@@ -1,0 +1,1 @@
+"""Session flows whose tasks run in other processes."""

@@ -1,0 +1,83 @@
+"""What runs on the workers."""
+
+import os
+import signal
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+
+from prefect_qsession import current_backend, current_session, sampler, track
+from tests.integration.conftest import flipped_qubit
+
+
+def ask(shots: int = 10):
+    """Submit a job, and return it."""
+    return sampler().run([flipped_qubit(current_backend().num_qubits)], shots=shots)
+
+
+def measured(shots: int = 10) -> tuple[str, str, str]:
+    """Measure 1, and return the job, its session and its backend."""
+    job = ask(shots)
+    assert [1] == list({int(bit) for bit in job.result()[0].data.c.array.ravel()})
+    return job.job_id(), current_session().session_id, current_backend().name
+
+
+@task(cache_policy=NO_CACHE)
+def measure(shots: int = 10) -> list:
+    """Measure in a task."""
+    return [measured(shots)]
+
+
+@task(cache_policy=NO_CACHE)
+async def measure_async(shots: int = 10) -> list:
+    """Measure in an async task."""
+    return [measured(shots)]
+
+
+@flow
+def subflow(shots: int) -> list:
+    """Measure in a subflow that has no session of its own."""
+    return measure(shots)
+
+
+@task(cache_policy=NO_CACHE)
+def nested(shots: int = 10) -> list:
+    """Measure in a task that is called by a task, and in a subflow of a task."""
+    return [*measure(shots), *measure(shots), *subflow(shots)]
+
+
+@task(cache_policy=NO_CACHE)
+def measure_and_die_once(died: str) -> tuple[str, bool]:
+    """Have a job submitted, and end the worker by force; at the second time, wait for the job."""
+    job = ask()
+    if not Path(died).exists():
+        Path(died).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    job.result()
+    return job.job_id(), job.is_reattached
+
+
+@task(cache_policy=NO_CACHE, retries=1)
+def measure_and_fail_once(failed: str) -> str:
+    """Have a job run, and fail; return the job of the second time."""
+    job_id, _, _ = measured()
+    if not Path(failed).exists():
+        Path(failed).write_text(job_id)
+        raise ValueError
+    return job_id
+
+
+@task(cache_policy=NO_CACHE)
+def spread(shots: int = 10) -> list:
+    """Measure in tasks that a task submits to the same cluster."""
+    return [row for rows in measure.map([shots] * 2).result() for row in rows]
+
+
+@task(cache_policy=NO_CACHE)
+def measure_and_track(value: float, iteration: int | None = None) -> str:
+    """Measure, and track a number; return the name that the task run has then."""
+    measured()
+    track(energy=value, iteration=iteration)
+    return TaskRunContext.get().task_run.name

@@ -1,0 +1,300 @@
+"""Tasks in other processes and on other machines join the session of their flow run."""
+
+import json
+import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from prefect import flow, get_client, runtime, unmapped
+from prefect.states import Completed, Running
+
+from prefect_qsession import LeastBusy, SessionTaskRunner, current_session, session_flow, track
+from prefect_qsession.adapters.mailbox import SILENCE, ask, send_news, take
+from prefect_qsession.adapters.news import News
+from prefect_qsession.adapters.owners import owner_through_api
+from prefect_qsession.emulator import InstanceSettings, TimingSettings
+from prefect_qsession.exceptions import BudgetExceeded, OwnerSilent, SessionNotOpen, SessionRefused
+from prefect_qsession.policy.activity import Activity
+from prefect_qsession.sessions.held_sessions import HeldSession
+from prefect_qsession.sessions.receptions import Reception
+from prefect_qsession.settings import QSessionSettings
+from prefect_qsession.vocabulary.happenings import (
+    JobCompleted,
+    JobReattached,
+    JobRunning,
+    JobSubmitted,
+)
+from tests.distributed.conftest import processes
+from tests.distributed.tasks import (
+    measure,
+    measure_and_die_once,
+    measure_and_fail_once,
+    measure_and_track,
+    measure_async,
+    nested,
+    spread,
+)
+from tests.integration.conftest import outcomes
+from tests.integration.test_report import artifacts, report, shows
+from tests.waiting import wait_until
+
+
+@flow
+def idle() -> None:
+    """Do nothing."""
+
+
+def test_tasks_anywhere_share_one_session_and_each_job_is_submitted_once(runner, emulator, block):
+    """Mapped, submitted, async, nested and in subflows, and however equal their requests are."""
+
+    @session_flow(block, backend=LeastBusy(min_num_qubits=100), task_runner=runner())
+    def everywhere() -> list:
+        futures = [*measure.map([10] * 6), nested.submit(), measure_async.submit()]
+        return [row for future in futures for row in future.result()]
+
+    jobs, sessions, backends = (set(column) for column in zip(*everywhere(), strict=True))
+
+    assert ["close"] == outcomes(emulator)
+    assert {emulator.sessions[0].id} == sessions
+    assert {"ibm_sherbrooke"} == backends
+    assert sorted(jobs) == sorted(job.id for job in emulator.jobs)
+    assert 10 == len(jobs)
+
+
+@pytest.mark.parametrize("cluster", ["dask", "ray"])
+def test_a_task_that_is_moved_when_its_worker_dies_finds_its_job(
+    cluster, emulator, block, tmp_path, request
+):
+    """The cluster runs the task again on another worker, which submits nothing."""
+    runner = request.getfixturevalue(cluster)
+
+    @flow(task_runner=SessionTaskRunner(block, backend="ibm_manila", task_runner=runner()))
+    def dies() -> list:
+        return measure_and_die_once.submit(str(tmp_path / "died")).result()
+
+    [job] = [dies()]
+
+    assert [(emulator.jobs[0].id, True)] == [tuple(job)]
+    assert 1 == len(emulator.jobs)
+    assert ["close"] == outcomes(emulator)
+
+
+def test_a_flow_whose_pool_of_processes_broke_is_retried_without_paying_again(
+    emulator, block, tmp_path
+):
+    """Prefect's pool fails all its tasks when a process dies; the next attempt finds their jobs."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=processes(), retries=1)
+    def breaks() -> tuple[str, bool]:
+        return measure_and_die_once.submit(str(tmp_path / "died")).result()
+
+    job_id, is_reattached = breaks()
+
+    assert [job_id] == [job.id for job in emulator.jobs]
+    assert is_reattached
+
+
+def test_a_retried_task_in_a_worker_asks_for_the_job_it_has(dask, emulator, block, tmp_path):
+    """As it does in the flow's own process."""
+    failed = tmp_path / "failed"
+
+    @session_flow(block, backend="ibm_manila", task_runner=dask())
+    def retries() -> str:
+        return measure_and_fail_once.submit(str(failed)).result()
+
+    assert retries() == failed.read_text()
+    assert 1 == len(emulator.jobs)
+
+
+def test_a_task_may_submit_tasks_to_its_cluster(dask, emulator, block):
+    """They join the session of the flow run that is theirs in the end."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=dask())
+    def spreads() -> list:
+        return spread.submit().result()
+
+    jobs, sessions, _ = (set(column) for column in zip(*spreads(), strict=True))
+
+    assert {job.id for job in emulator.jobs} == jobs
+    assert 2 == len(jobs)
+    assert {session.id for session in emulator.sessions} == sessions
+
+
+def test_workers_go_on_in_the_session_that_is_opened_in_the_place_of_a_lost_one(
+    dask, emulator, block
+):
+    """The worker finds the session ended, and asks the flow's process for another."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=dask())
+    def loses_its_session() -> list[list]:
+        before = measure.submit(10).result()
+        # As the service ends it: the flow run does not know.
+        current_session().close()
+        return [*before, *measure.submit(20).result()]
+
+    rows = loses_its_session()
+
+    assert [session.id for session in emulator.sessions] == [session for _, session, _ in rows]
+    assert 2 == len(emulator.sessions)
+    assert 2 == len(emulator.jobs)
+
+
+def test_a_worker_is_told_why_there_is_no_session(dask, make_emulator, save_block):
+    """The error that opening raises in the flow's process arrives in the task."""
+    emulator = make_emulator(instances=(InstanceSettings(plan="open"),))
+
+    @session_flow(save_block(emulator), backend="ibm_manila", task_runner=dask())
+    def refused() -> list:
+        return measure.submit().result()
+
+    with pytest.raises(SessionRefused, match="open a session") as caught:
+        refused()
+    assert caught.value.status_code is not None
+    assert [] == emulator.jobs
+
+
+def test_a_budget_holds_for_all_workers_together(dask, make_emulator, save_block):
+    """Each asks what the others have spent; of two that look at once, one may pass the cap."""
+    emulator = make_emulator(timing=TimingSettings(fixed_seconds=2.0), time_scale=20)
+
+    @session_flow(save_block(emulator), backend="ibm_manila", task_runner=dask(), qpu_budget=10)
+    def spends() -> list:
+        measure.submit(5).result()
+        return measure.map([10] * 12).result()
+
+    with pytest.raises(BudgetExceeded, match="qpu_budget"):
+        spends()
+
+    assert 5 <= len(emulator.jobs) <= 6
+    assert ["cancel"] == outcomes(emulator)
+
+
+def test_what_happens_on_workers_is_in_the_report_of_their_flow_run(runner, emulator, block):
+    """Their jobs, what those were charged, the start of the session, and the user's numbers."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=runner())
+    def watched() -> tuple:
+        track(total=4)
+        values = [-1.0, -1.5, -1.75]
+        names = measure_and_track.map(values, iteration=[1, 2, 3]).result()
+        return runtime.flow_run.id, names
+
+    flow_run_id, names = watched()
+
+    wait_until(lambda: shows(flow_run_id, "**closed** · iteration 3 of 4 at the most"))
+    wait_until(lambda: "session-jobs" in artifacts(flow_run_id))
+    said = report(flow_run_id)
+    assert "| Jobs | 3: 3 completed |" in said
+    assert "| Queue wait |" in said
+    assert "![Convergence of energy]()" in said
+    assert "![State timeline]()" in said
+    rows = json.loads(artifacts(flow_run_id)["session-jobs"][0].data)
+    assert {job.id: job.charged_seconds for job in emulator.jobs} == {
+        row["job"]: pytest.approx(row["QPU seconds"]) for row in rows
+    }
+    assert sorted(names) == [
+        "measure_and_track 1: -1",
+        "measure_and_track 2: -1.5",
+        "measure_and_track 3: -1.75",
+    ]
+
+
+def test_numbers_of_workers_need_no_iteration(dask, emulator, block):
+    """Whoever counts them is the report: a worker knows nothing of the others."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=dask())
+    def watched() -> tuple:
+        names = measure_and_track.map([-1.0, -1.5], iteration=unmapped(None)).result()
+        return runtime.flow_run.id, names
+
+    flow_run_id, names = watched()
+
+    wait_until(lambda: shows(flow_run_id, "**closed** · iteration 2"))
+    assert {"measure_and_track: -1", "measure_and_track: -1.5"} == set(names)
+
+
+def test_jobs_of_workers_keep_the_session_from_being_idle():
+    """What a worker tells is taken in by whoever decides on `idle_release`."""
+    at = datetime.now(UTC)
+    held = HeldSession(lambda: pytest.fail("nobody needs it"), None, QSessionSettings().resolve({}))
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        owner = owner_through_api(run)
+        for job_id in ("j1", "j2"):
+            reported = [News(JobSubmitted(job_id, "s1", "sampler"), at)]
+            send_news(client, run.id, "worker", int(job_id[1:]), reported)
+        send_news(client, run.id, "worker", 3, [News(JobCompleted("j1"), at)])
+        Reception(held, owner).hear_the_rest()
+
+        assert 0.0 == held.activity.idle_seconds(time.monotonic() + 61)
+
+        send_news(client, run.id, "worker", 4, [News(JobCompleted("j2"), at)])
+        Reception(held, owner).hear_the_rest()
+
+    held.journal.finish(is_complete=True)
+    assert 60.0 < held.activity.idle_seconds(time.monotonic() + 61)
+
+
+def test_a_job_that_its_task_finds_on_another_worker_is_of_this_attempt():
+    """It was submitted in this flow run, and is paid once: here. Of another that is not known."""
+    at, heard = datetime.now(UTC), []
+    held = SimpleNamespace(
+        activity=Activity(),
+        journal=SimpleNamespace(hear=heard.append),
+        spending=SimpleNamespace(share=lambda _: None),
+        backend=None,
+    )
+    told = [
+        JobSubmitted("j1", "s1", "sampler"),
+        *(JobReattached(j, "sampler") for j in ("j1", "j0")),
+    ]
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        send_news(client, run.id, "worker", 1, [News(happening, at) for happening in told])
+        Reception(held, owner_through_api(run)).hear_the_rest()
+
+    assert [told[0], told[2]] == [news.happening for news in heard]
+
+
+def test_news_are_heard_in_their_order_however_they_come():
+    """The letters of one worker; each is taken once."""
+    at = datetime.now(UTC)
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        for number in (2, 1, 10):
+            send_news(client, run.id, "worker", number, [News(JobRunning(f"j{number}"), at)])
+        taken = list(take(client, run.id, set()))
+        again = list(take(client, run.id, set()))
+
+    assert ["j1", "j2", "j10"] == [news.happening.job_id for news in taken]
+    assert [] == again
+
+
+class _Clock:
+    """Time that passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("state", "error"), [(Running(), OwnerSilent), (Completed(), SessionNotOpen)]
+)
+def test_a_question_that_nobody_takes_is_given_up(state, error):
+    """After half a minute; and it does not lie there for ever."""
+    clock = _Clock()
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=state)
+
+        with pytest.raises(error):
+            ask(run.id, wants_session=True, sleep=clock.sleep, clock=lambda: clock.now)
+
+        assert [] == list(take(client, run.id, set()))
+    assert SILENCE < clock.now < 2 * SILENCE

@@ -1,0 +1,1 @@
+"""The guardian: real processes that die, judged by the emulator's record."""

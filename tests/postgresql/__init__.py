@@ -1,0 +1,1 @@
+"""What must hold whatever database the Prefect server has, on PostgreSQL."""

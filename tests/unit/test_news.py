@@ -1,0 +1,76 @@
+"""What happens in a worker arrives in the flow's process as it was."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from prefect_qsession.adapters.news import News, as_text, from_text
+from prefect_qsession.vocabulary.happenings import (
+    BudgetWarning,
+    JobCompleted,
+    JobFailed,
+    JobReattached,
+    JobRunning,
+    JobSubmitted,
+    SessionReleased,
+    Tracked,
+)
+from prefect_qsession.vocabulary.states import SessionState
+
+AT = datetime(2026, 11, 29, 12, 30, 0, 250_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "happening",
+    [
+        JobSubmitted("j1", "s1", "sampler"),
+        JobReattached("j1", "estimator"),
+        JobRunning("j1"),
+        JobCompleted("j1"),
+        JobFailed("j1", "It is too long.", 1305),
+        BudgetWarning("qpu_budget", 8.0, 10.0),
+        Tracked({"energy": -1.137, "gradient": 0.25}, None, 40),
+        SessionReleased("s1", SessionState.CLOSED),
+    ],
+    ids=lambda it: it.event,
+)
+def test_a_happening_arrives_as_it_was(happening):
+    """With its kinds of value, and the time at which the worker has seen it."""
+    assert [News(happening, AT)] == list(from_text(as_text([News(happening, AT)])))
+
+
+def test_news_arrive_in_their_order():
+    """A job is submitted before it is over."""
+    news = [News(JobSubmitted("j1", "s1", "sampler"), AT), News(JobCompleted("j1"), AT)]
+
+    assert news == list(from_text(as_text(news)))
+
+
+def test_what_cannot_be_said_leaves_the_rest_as_it_is():
+    """A letter has the news of many tasks."""
+    news = [News(Tracked({"energy": object()}), AT), News(JobRunning("j1"), AT)]
+
+    assert news[1:] == list(from_text(as_text(news)))
+
+
+def test_a_kind_that_a_later_version_has_is_left_out():
+    """A worker may be newer than the flow's process."""
+    text = as_text([News(JobRunning("j1"), AT)])
+
+    assert [] == list(from_text(text.replace("job.running", "job.dreaming")))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Expecting value"),
+        ("{", "Expecting property name"),
+        ('[["job.running", "never", {"job_id": "j1"}]]', "Invalid isoformat"),
+        ('[["job.running", "2026-11-29", {}]]', "validation error"),
+        ('[["job.running"]]', "not enough values"),
+    ],
+)
+def test_what_is_no_news_is_an_error(text, problem):
+    """One that its reader expects."""
+    with pytest.raises(ValueError, match=problem):
+        list(from_text(text))
