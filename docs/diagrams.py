@@ -1,28 +1,71 @@
-"""Draw the diagrams of the documentation from the tables in the code: `python -m docs.diagrams`."""
+"""Draw the diagrams of the documentation from what the code says: `python -m docs.diagrams`."""
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 
-from prefect_qsession.states import FINAL, TRANSITIONS, SessionState
+from docs.drawing import Drawing, Point
+from prefect_qsession.vocabulary.states import FINAL, TRANSITIONS, SessionState
 
-LIFECYCLE = Path(__file__).parent / "lifecycle.md"
-_DIAGRAM = re.compile(r"(?<=```mermaid\n).*?(?=```)", re.DOTALL)
+PICTURES = Path(__file__).parent / "pictures"
+
+_S = SessionState
+
+PLACES = {
+    _S.UNOPENED: Point(80, 190),
+    _S.OPENING: Point(280, 190),
+    _S.OPEN: Point(460, 190),
+    _S.LOST: Point(690, 190),
+    _S.CLOSING: Point(540, 70),
+    _S.CLOSED: Point(840, 70),
+    _S.CANCELLING: Point(540, 320),
+    _S.CANCELLED: Point(840, 320),
+}
+"""Where each state stands; the arrows are those of the table."""
+
+BENDS = {
+    (_S.UNOPENED, _S.OPENING): 14.0,
+    (_S.OPENING, _S.UNOPENED): 14.0,
+    (_S.UNOPENED, _S.CLOSED): 90.0,
+    (_S.UNOPENED, _S.CANCELLED): -105.0,
+    (_S.LOST, _S.OPENING): 34.0,
+    (_S.CLOSING, _S.CANCELLING): 30.0,
+}
+"""Arrows that would run through something, and by how much they keep clear of it."""
+
+WORDS_AT = {(_S.CLOSING, _S.CANCELLING): 0.25, (_S.OPEN, _S.LOST): 0.65}
+"""Words that would stand on another arrow, and where on their own they stand instead."""
 
 
 def session_states() -> str:
-    """Return the states of a session as a mermaid diagram."""
-    lines = ["stateDiagram-v2", f"    [*] --> {SessionState.UNOPENED}"]
-    lines += [
-        f"    {state} --> {target}: {event}" for (state, event), target in TRANSITIONS.items()
-    ]
-    lines += [f"    {state} --> [*]" for state in sorted(FINAL)]
-    return "\n".join(lines) + "\n"
+    """Return the states of a session as a drawing."""
+    drawing = Drawing(920, 420, "The states of a session, and what leads from one to the next")
+    arrows: dict[tuple[SessionState, SessionState], list[str]] = {}
+    for (state, event), target in TRANSITIONS.items():
+        arrows.setdefault((state, target), []).append(event)
+    for (state, target), events in arrows.items():
+        words = ", ".join(events)
+        if state is target:
+            drawing.loop(PLACES[state], words)
+        else:
+            bend, at = BENDS.get((state, target), 0.0), WORDS_AT.get((state, target), 0.5)
+            drawing.arrow(PLACES[state], PLACES[target], words, bend, at)
+    for state, place in PLACES.items():
+        drawing.box(place, state, _kind(state))
+    return drawing.svg()
 
 
-def with_diagram(page: str) -> str:
-    """Return the page with its diagram drawn anew."""
-    return _DIAGRAM.sub(lambda _: session_states(), page)
+def _kind(state: SessionState) -> str:
+    if state is _S.OPEN:
+        return "busy"
+    if state not in FINAL:
+        return "plain"
+    return "good" if state is _S.CLOSED else "bad"
+
+
+DIAGRAMS: dict[str, Callable[[], str]] = {"session_states": session_states}
+"""The name of each file, and what draws it."""
 
 
 if __name__ == "__main__":
-    LIFECYCLE.write_text(with_diagram(LIFECYCLE.read_text()))
+    for name, draw in DIAGRAMS.items():
+        (PICTURES / f"{name}.svg").write_text(draw())
