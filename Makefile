@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The lock names everything; to resolve it again would be slow, and could end elsewhere.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+BUILD_PAGES := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready ## Create .venv with the locked packages, once
 
@@ -19,22 +20,41 @@ setup: .venv/ready ## Create .venv with the locked packages, once
 demo: setup ## Run the VQE flow against the emulator; KEEP=1 leaves the servers up
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
+deploy-local: setup ## Deploy every flow to a server, worker and emulator here; KEEP=1 leaves them up
+	$(BIN)/python -m deployments.local $(if $(KEEP),--keep)
+
 test: setup ## Run every test
 	$(BIN)/python -m pytest
 
-check: setup ## Check format, lint and types (layers and diagrams are tests)
+test-ui: setup ## Run the tests in a real browser: Prefect's UI, and the emulator's page
+	BROWSER_TESTS=required $(BIN)/python -m pytest tests/ui
+
+check: setup ## Check format, lint, types and the pages of docs/ (layers and diagrams are tests)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BUILD_PAGES)
 
-bench: setup ## Run every benchmark, for some minutes; keep the machine quiet meanwhile
-	$(BIN)/python -m benchmarks.iteration
+bench: setup ## Run the benchmarks of speed, for 40 minutes; keep the machine quiet meanwhile
+	$(BIN)/python -m benchmarks.preparing --keep
+	$(BIN)/python -m benchmarks.startup --keep
+	$(BIN)/python -m benchmarks.peers --keep
+	$(BIN)/python -m benchmarks.packing --keep
+	$(BIN)/python -m benchmarks.distributed --keep
+	$(BIN)/python -m benchmarks.overhead --keep
+	$(BIN)/python -m benchmarks.iteration --keep
 
-docs: setup ## Redraw the diagrams of docs/ from the tables in the code
+chaos: setup ## End many flow runs at random and count what is left open; TRIALS=500 takes 25 minutes
+	$(BIN)/python -m benchmarks.chaos $(if $(TRIALS),--trials $(TRIALS))
+
+docs: setup ## Redraw the diagrams of docs/, and build its pages into docs/_build
 	$(BIN)/python -m docs.diagrams
+	$(BIN)/python -m docs.costs
+	$(BUILD_PAGES)
+	@echo "docs/_build/index.html"
 
 lock: setup ## Resolve requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-header --no-annotate --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup demo test check bench docs lock
+.PHONY: help setup demo deploy-local test test-ui check bench chaos docs lock
