@@ -39,7 +39,9 @@ const button = (words, label) => {
 """How a reader finds things on a page: by the words that stand on them or beside them."""
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 180.0
+CLICK_SECONDS = 180.0
+"""A busy machine takes its time to draw a page."""
 
 
 class Browser:
@@ -188,21 +190,32 @@ class Page:
         self._call("Input.insertText", text=text)
 
     def _click(self, element: str) -> None:
-        """Wait until an element is there and lies still, and click its middle."""
-        place = (
+        """Click an element in its middle, until it has heard it: a page that is drawn moves."""
+        wait_until(lambda: self._is_clicked(element), CLICK_SECONDS)
+
+    def _is_clicked(self, element: str) -> bool:
+        """Click an element if it is there and lies still; return whether it has heard the click."""
+        place = self.evaluate(
             f"(async () => {{{_FINDING} const found = {element}; if (!found) return null;"
             "found.scrollIntoView({block: 'center', behavior: 'instant'});"
             "const where = () => { const box = found.getBoundingClientRect();"
             " return [box.x + box.width / 2, box.y + box.height / 2]; };"
             "const before = where();"
             "await new Promise((next) => setTimeout(next, 100));"
-            "return before.join() === where().join() && !found.disabled ? before : null; })()"
+            "if (before.join() !== where().join() || found.disabled) return null;"
+            "window.missed = true;"
+            # A menu is gone before there is a click.
+            "document.addEventListener('pointerdown', ({target}) => { window.missed = "
+            "!found.contains(target); }, {capture: true, once: true});"
+            "return before; })()"
         )
-        found: list[list[float]] = []
-        wait_until(lambda: found.append(self.evaluate(place)) or found[-1])
-        x, y = found[-1]
+        if place is None:
+            return False
+        x, y = place
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        # A page that was left with the click knows nothing of it, and has not missed it.
+        return not self.evaluate("window.missed")
 
     def photograph(self, file: Path) -> None:
         """Save what is on the screen as a PNG file."""

@@ -24,10 +24,12 @@ from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
+from benchmarks._postgresql import database_where_installed
 from benchmarks.endings.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials, SessionPolicy
 from prefect_qsession.cli.live import picture
 from prefect_qsession.emulator import Emulator, EmulatorSettings, TimingSettings
+from prefect_qsession.emulator.records import SessionRecord
 from tests.ui.prefect_ui import LONG_SECONDS, PrefectUI
 from tests.ui.serving import DEPLOYMENT
 from tests.waiting import wait_until
@@ -41,7 +43,11 @@ ENOUGH_FOR_A_CURVE = 5
 def server(tmp_path_factory) -> Iterator[PrefectServer]:
     """Run a Prefect server with both user interfaces, which these tests and their flows use."""
     directory = tmp_path_factory.mktemp("prefect") / "home"
-    with PrefectServer(directory) as server, temporary_settings({PREFECT_API_URL: server.url}):
+    with (
+        database_where_installed() as database,
+        PrefectServer(directory, **database) as server,
+        temporary_settings({PREFECT_API_URL: server.url}),
+    ):
         yield server
 
 
@@ -140,13 +146,26 @@ def ui(request, browser, server) -> Iterator[PrefectUI]:
     page.close()
 
 
-def run_of(deployment) -> FlowRun:
-    """Return the newest flow run of the deployment."""
+def runs_of(deployment) -> list[FlowRun]:
+    """Return the deployment's flow runs, the newest first."""
     ours = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]))
     with get_client(sync_client=True) as client:
-        return client.read_flow_runs(
-            flow_run_filter=ours, sort="EXPECTED_START_TIME_DESC", limit=1
-        )[0]
+        return client.read_flow_runs(flow_run_filter=ours, sort="EXPECTED_START_TIME_DESC")
+
+
+def wait_for_session(service: Emulator, earlier: int, flow_run: FlowRun) -> SessionRecord:
+    """Return the session of a flow run as soon as there is one more than the earlier ones."""
+
+    def is_there() -> bool:
+        if len(service.sessions) > earlier:
+            return True
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(flow_run.id).state
+        assert not state.is_final(), f"it ended without a session: {state!r}"
+        return False
+
+    wait_until(is_there, LONG_SECONDS)
+    return service.sessions[-1]
 
 
 def take_picture_of_terminal(service: Emulator, file: Path) -> None:
@@ -226,10 +245,12 @@ def test_a_session_policy_is_filled_in_and_saved(ui, registered, pictures):
 
 def test_a_run_is_started_from_its_form_and_watched(ui, deployment, service, pace, pictures):
     """Its report, its curve and its events are seen while it runs, its table of jobs after."""
-    before = len(service.sessions)
+    earlier = len(runs_of(deployment))
+    earlier_sessions = len(service.sessions)
     ui.run_deployment(deployment.id, {"max_evaluations": "30"})
-    wait_until(lambda: len(service.sessions) > before, LONG_SECONDS)
-    flow_run, session = run_of(deployment), service.sessions[-1]
+    wait_until(lambda: len(runs_of(deployment)) > earlier)
+    flow_run = runs_of(deployment)[0]
+    session = wait_for_session(service, earlier_sessions, flow_run)
     wait_until(lambda: len(jobs_of(service, session.id)) > ENOUGH_FOR_A_CURVE, LONG_SECONDS)
     with pace.stopped():
         ui.visit_run(flow_run.id)
@@ -268,10 +289,9 @@ def test_a_run_is_started_from_its_form_and_watched(ui, deployment, service, pac
 
 def test_a_run_that_is_cancelled_in_the_ui_has_its_session_cancelled(ui, deployment, service, pace):
     """By the emulator's record, before its jobs are through."""
-    before = len(service.sessions)
+    earlier = len(service.sessions)
     flow_run = run_deployment(DEPLOYMENT, parameters={"max_evaluations": 500}, timeout=0)
-    wait_until(lambda: len(service.sessions) > before, LONG_SECONDS)
-    session = service.sessions[-1]
+    session = wait_for_session(service, earlier, flow_run)
     ui.visit_run(flow_run.id)
     wait_until(lambda: ui.page.shows(session.id))
     ui.cancel_run()
