@@ -52,12 +52,19 @@ class Lane:
         self._place = self._make_place(name)
 
     def run(self, row: Row) -> Trial:
-        """Run a trial; once more, if it came to nothing."""
+        """
+        Run a trial; once more, if it came to nothing or was late.
+
+        One that left a session open is never tried again.
+        """
         try:
-            return self._run(row)
+            trial = self._run(row)
         except (TrialFailed, HTTPError):
             # It was the Prefect server that did not answer in time; see `Lanes`.
             return self._run(row)
+        # A machine that runs two trials at once stands still now and then, for seconds. What is
+        # late for another reason is late again.
+        return self._run(row) if row.is_late(trial.seconds) else trial
 
     def _run(self, row: Row) -> Trial:
         self._trials += 1

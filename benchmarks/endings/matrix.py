@@ -34,5 +34,9 @@ class Row:
         """What to call it in a report."""
         return f"{self.way.name} [{self.place}]"
 
+    def is_late(self, seconds: float | None) -> bool:
+        """Whether its sessions were released, but later than promised."""
+        return seconds is not None and seconds > self.way.within_seconds
+
 
 ROWS = tuple(Row(way, place) for way in WAYS for place in way.places)

@@ -15,5 +15,7 @@ def line(row: Row, trial: Trial) -> str:
     if trial.processes_left:
         outcomes += f" (! left: {', '.join(trial.processes_left)})"
     seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
+    if row.is_late(trial.seconds):
+        seconds += " (!)"
     cells = (way.name, row.place, outcomes, way.layer, seconds, f"{way.within_seconds:g}")
     return f"| {' | '.join(cells)} |"

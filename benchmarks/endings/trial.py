@@ -29,6 +29,8 @@ from prefect_qsession import QiskitRuntimeCredentials
 
 START_SECONDS = 90.0
 """From the start of a flow run to its moment; a busy machine takes its time."""
+LATE_SECONDS = 60.0
+"""Beyond what is promised: a session that is released by then is late, and not left open."""
 LAST_SECONDS = 10.0
 """What the flow's process and those it started have to end by themselves, after all is judged."""
 GUARDIAN = "guardian"
@@ -201,7 +203,8 @@ def run_trial(
         if set(way.outcomes) == {UNUSED}:
             wait_until(lambda: not is_alive(run.first.pid), START_SECONDS)
         elif wait_until(
-            lambda: stage.has_released(way), ended_at + way.within_seconds - time.monotonic()
+            lambda: stage.has_released(way),
+            ended_at + way.within_seconds + LATE_SECONDS - time.monotonic(),
         ):
             seconds = time.monotonic() - ended_at
         outcomes = stage.play_out()

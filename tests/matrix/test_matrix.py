@@ -12,6 +12,7 @@ def test_no_session_is_left_open(row, trial_of):
     trial = trial_of(row)
 
     assert tuple(sorted(row.way.outcomes)) == trial.outcomes
+    assert not row.is_late(trial.seconds), f"{trial.seconds:.1f} s"
     assert 0 == trial.jobs_left_queued
     assert () == trial.processes_left
     assert (row.way.layer is Layer.SERVICE) == (trial.seconds is None)
