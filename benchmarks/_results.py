@@ -16,10 +16,11 @@ RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("prefect", "qiskit", "qiskit-ibm-runtime", "qiskit-aer")
 
 
-def parser(name: str, quick: str) -> argparse.ArgumentParser:
-    """Return the options that benchmarks share; *quick* says what `--quick` leaves out."""
+def parser(name: str, quick: str | None = None) -> argparse.ArgumentParser:
+    """Return the options that benchmarks share; *quick* says what `--quick` leaves out, if any."""
     options = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
-    options.add_argument("--quick", action="store_true", help=quick)
+    if quick is not None:
+        options.add_argument("--quick", action="store_true", help=quick)
     options.add_argument("--json", action="store_true", help="print one JSON object last")
     options.add_argument(
         "--keep", action="store_true", help=f"keep the report as benchmarks/results/{name}.json"
@@ -29,7 +30,7 @@ def parser(name: str, quick: str) -> argparse.ArgumentParser:
 
 def finish(report: dict[str, Any], options: argparse.Namespace) -> None:
     """Add where it was measured to a report, keep it if that is asked for, and print it last."""
-    report["details"]["measured"] = where_and_when()
+    report["details"]["measured"] = _where_and_when()
     if options.keep:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{report['name']}.json"
@@ -37,7 +38,7 @@ def finish(report: dict[str, Any], options: argparse.Namespace) -> None:
     tell(report, as_json=options.json)
 
 
-def where_and_when() -> dict[str, Any]:
+def _where_and_when() -> dict[str, Any]:
     """Describe this machine, what runs on it, and the commit that is measured."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

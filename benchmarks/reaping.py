@@ -1,7 +1,7 @@
 """
 What one pass of the reaper costs when many sessions are open and none must be released.
 
-    python -m benchmarks.reaping [--entries 10000] [--flow-runs N] [--json]
+    python -m benchmarks.reaping [--entries 10000] [--flow-runs N] [--json] [--keep]
 
 The entries are in a throwaway Prefect server (a process of its own, SQLite): one is recorded by the
 ledger, the others are copies of its rows. They belong to so many flow runs that have begun; as many
@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import os
-import platform
 import sqlite3
 import subprocess
 import sys
@@ -24,11 +23,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from benchmarks import _results
 from benchmarks._servers import prefect_server
 
 if TYPE_CHECKING:
@@ -36,22 +35,16 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Measure, and print one JSON object last, or the figures alone as lines."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reaping")
+    """Measure, and print one JSON object last, or the figures alone as a table."""
+    parser = _results.parser("reaping")
     parser.add_argument("--entries", type=int, default=10_000, help="open sessions in the ledger")
     parser.add_argument("--flow-runs", type=int, help="flow runs that they belong to")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--pass-only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.pass_only:
         print(json.dumps(reap()))
         return
-    report = measure(options.entries, options.flow_runs or options.entries)
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for figure, value in report["figures"].items():
-            print(f"{figure:<25} {value:.3f}")
+    _results.finish(measure(options.entries, options.flow_runs or options.entries), options)
 
 
 def measure(entries: int, flow_runs: int) -> dict[str, Any]:
@@ -81,10 +74,7 @@ def measure(entries: int, flow_runs: int) -> dict[str, Any]:
             "flow_runs": flow_runs,
             "requests_by_path": seen["requests_by_path"],
             "filled_seconds": filled_seconds,
-            "cores": os.cpu_count(),
             "load_average_at_start": load,
-            "python": platform.python_version(),
-            "prefect": version("prefect"),
         },
     }
 

@@ -1,7 +1,7 @@
 """
 What being seen costs an iteration, on the thread of the flow.
 
-    python -m benchmarks.visibility [--quick] [--json]
+    python -m benchmarks.visibility [--quick] [--json] [--keep]
 
 An iteration tells the journal of a job submitted, running and completed, and calls `track`, in a
 task, which names its task run. Here it does so in a real flow run against a Prefect server of its
@@ -13,7 +13,6 @@ process of its own; and what drawing a report takes.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from statistics import median
 from typing import Any
 from uuid import uuid4
 
-from benchmarks import _tables
+from benchmarks import _results
 from demo.servers import Servers, free_port
 
 ITERATIONS, QUICK_ITERATIONS = 400, 60
@@ -32,14 +31,12 @@ QPU_SECONDS = 0.05
 
 def main() -> None:
     """Measure, and print one JSON object last, or a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.visibility")
-    parser.add_argument("--quick", action="store_true", help="fewer iterations")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = _results.parser("visibility", "fewer iterations")
     parser.add_argument("--away", type=int, metavar="N", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.away:
         _away(options.away)
-    _tables.tell(measure(QUICK_ITERATIONS if options.quick else ITERATIONS), as_json=options.json)
+    _results.finish(measure(QUICK_ITERATIONS if options.quick else ITERATIONS), options)
 
 
 def measure(iterations: int) -> dict[str, Any]:
@@ -66,9 +63,7 @@ def measure(iterations: int) -> dict[str, Any]:
             "iterations": iterations,
             "seconds": costs,
             "seconds_api_away": away,
-            "cores": os.cpu_count(),
             "load_average_at_start": load,
-            "python": platform.python_version(),
         },
     }
 

@@ -1,7 +1,7 @@
 """
 Many flow runs, each ended at a random moment in a random way.
 
-    python -m benchmarks.chaos [--trials 500] [--seed 1] [--lanes 3] [--json]
+    python -m benchmarks.chaos [--trials 500] [--seed 1] [--lanes 3] [--json] [--keep]
 
 Scripts make up 85 of 100, the rest runs under `serve` and a worker. To afford so many, a script is
 a fork of a process that has imported Prefect and Qiskit already. Every flow run has an emulated
@@ -10,8 +10,6 @@ flow runs live on with open sessions, and `qsession reap` must leave them alone.
 is on PostgreSQL where that is installed.
 """
 
-import argparse
-import json
 import os
 import shutil
 import sys
@@ -22,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _results
 from benchmarks._postgresql import database_where_installed
 from benchmarks.chaos.bystanders import PATIENCE_SECONDS, Bystanders
 from benchmarks.chaos.fates import Trial
@@ -35,12 +34,11 @@ from prefect_qsession.emulator import SimulatorPool
 
 
 def main() -> None:
-    """Run the trials, and print one JSON object last, or the figures alone as lines."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos")
+    """Run the trials, and print one JSON object last, or the figures alone as a table."""
+    parser = _results.parser("chaos")
     parser.add_argument("--trials", type=int, default=500, help="how many flow runs are ended")
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn")
     parser.add_argument("--lanes", type=int, default=3, help="how many scripts run at once")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="qsession-chaos-"))
     report = measure(options.trials, options.seed, options.lanes, directory)
@@ -48,11 +46,7 @@ def main() -> None:
         print(f"What went wrong is in {directory}", file=sys.stderr)
     else:
         shutil.rmtree(directory, ignore_errors=True)
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for figure, value in report["figures"].items():
-            print(f"{figure:<35} {'' if value is None else format(value, '.3g')}")
+    _results.finish(report, options)
 
 
 def measure(count: int, seed: int, lanes: int, directory: Path) -> dict[str, Any]:

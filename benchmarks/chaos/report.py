@@ -1,11 +1,8 @@
 """What the trials amount to: the figures, and the details by way and place."""
 
-import os
-import platform
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from importlib.metadata import version
 from statistics import median
 from typing import Any
 
@@ -48,9 +45,6 @@ def details(trials: list[Trial]) -> dict[str, Any]:
         "stopped_early": [_story(trial) for trial in trials if trial.stopped_early],
         "not_released": [_story(trial) for trial in trials if is_bad(trial)],
         "processes_left": [_story(trial) for trial in trials if trial.processes_left],
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("prefect", "qiskit", "qiskit-ibm-runtime")},
     }
 
 

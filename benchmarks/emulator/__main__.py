@@ -1,7 +1,7 @@
 """
 How fast the emulator answers, what it can take, and what memory that needs.
 
-    python -m benchmarks.emulator [--quick] [--json]
+    python -m benchmarks.emulator [--quick] [--json] [--keep]
 
 The emulator is a process of its own, with QPUs that take no time. Status requests are timed from
 outside, on a connection that is kept open. Eight processes run jobs of an instant program, by the
@@ -9,17 +9,14 @@ unmodified client and, to see the emulator's own limit, by bare HTTP requests of
 run then has many sessions and jobs, and the peak of the memory is read.
 """
 
-import argparse
 import os
-import platform
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks._tables import tell
+from benchmarks import _results
 from benchmarks.emulator.bare import Bare, dense_circuit, instant_circuit, job_body
 from benchmarks.emulator.load import (
     Client,
@@ -55,11 +52,8 @@ QUICK = Plan(200, 60, 2, 20, 40, 20, 100)
 
 def main() -> None:
     """Measure, and print one JSON object last, or the figures alone as a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.emulator")
-    parser.add_argument("--quick", action="store_true", help="a small part of everything")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    tell(measure(QUICK if options.quick else FULL), as_json=options.json)
+    options = _results.parser("emulator", "a small part of everything").parse_args()
+    _results.finish(measure(QUICK if options.quick else FULL), options)
 
 
 def measure(plan: Plan) -> dict[str, Any]:
@@ -87,10 +81,7 @@ def measure(plan: Plan) -> dict[str, Any]:
             "still_simulating_at_the_end": is_simulating,
             "throughput": {"client": by_client, "bare": by_bare},
             "memory": memory,
-            "cores": os.cpu_count(),
             "load_average_at_start": load,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("qiskit", "qiskit-aer", "qiskit-ibm-runtime")},
         },
     }
 

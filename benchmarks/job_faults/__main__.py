@@ -1,15 +1,13 @@
 """
 Many session flows, each on a service that fails at random in ways a correct client gets through.
 
-    python -m benchmarks.job_faults [--trials 200] [--seed 1] [--lanes 6] [--json]
+    python -m benchmarks.job_faults [--trials 200] [--seed 1] [--lanes 6] [--json] [--keep]
 
 All run in this process, several at once, on one Prefect server; each has an emulated service of its
 own, whose record judges: no job is run twice, no result is lost, none is another's.
 """
 
-import argparse
 import os
-import platform
 import tempfile
 import time
 from collections import Counter
@@ -17,14 +15,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from benchmarks._tables import tell
+from benchmarks import _results
 from benchmarks.endings.servers import PrefectServer
 from benchmarks.job_faults.schedules import draw
 from prefect_qsession.emulator import SimulatorPool
@@ -44,13 +41,12 @@ QUIET = {
 
 def main() -> None:
     """Run the trials, and print one JSON object last, or the figures alone as a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.job_faults")
+    parser = _results.parser("job_faults")
     parser.add_argument("--trials", type=int, default=200, help="how many flow runs")
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn")
     parser.add_argument("--lanes", type=int, default=6, help="how many run at once")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    tell(measure(options.trials, options.seed, options.lanes), as_json=options.json)
+    _results.finish(measure(options.trials, options.seed, options.lanes), options)
 
 
 def measure(count: int, seed: int, lanes: int) -> dict[str, Any]:
@@ -84,9 +80,6 @@ def measure(count: int, seed: int, lanes: int) -> dict[str, Any]:
             "requests_counted": {"jobs": COUNTED_JOBS, "ours": asdict(ours), "bare": asdict(bare)},
             "runs": [asdict(trial) for trial in sorted(trials, key=lambda each: each.number)],
             "load_average_at_start": load,
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("prefect", "qiskit", "qiskit-ibm-runtime")},
         },
     }
 

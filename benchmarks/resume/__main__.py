@@ -2,7 +2,7 @@
 VQE flow runs whose process is killed at random moments, and which are retried as from the UI.
 
     python -m benchmarks.resume [--trials 20] [--seed 1] [--lanes 2] [--evaluations 20]
-                                [--replayed 500] [--json]
+                                [--replayed 500] [--json] [--keep]
 
 Each has an emulated service of its own, whose record judges: no job is run twice. What a killed run
 finds in the end is compared with an undisturbed run of the same seed, value by value. Besides, a
@@ -10,21 +10,18 @@ run of many evaluations is killed after its last one, and the time is taken that
 them.
 """
 
-import argparse
 import os
-import platform
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from benchmarks._tables import tell
+from benchmarks import _results
 from benchmarks.endings.servers import PrefectServer
 from benchmarks.resume.trial import (
     JOB_SECONDS,
@@ -43,7 +40,7 @@ WAYS = ("tasks", "calls")
 
 def main() -> None:
     """Run the trials, and print one JSON object last, or the figures alone as a table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.resume")
+    parser = _results.parser("resume")
     parser.add_argument("--trials", type=int, default=20, help="how many flow runs are killed")
     parser.add_argument("--seed", type=int, default=1, help="decides when each is killed")
     parser.add_argument("--lanes", type=int, default=2, help="how many run at once")
@@ -51,12 +48,11 @@ def main() -> None:
     parser.add_argument(
         "--replayed", type=int, default=500, help="evaluations whose replay is timed"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     report = measure(
         options.trials, options.seed, options.lanes, options.evaluations, options.replayed
     )
-    tell(report, as_json=options.json)
+    _results.finish(report, options)
 
 
 def measure(trials: int, seed: int, lanes: int, evaluations: int, replayed: int) -> dict[str, Any]:
@@ -103,9 +99,6 @@ def measure(trials: int, seed: int, lanes: int, evaluations: int, replayed: int)
             "undisturbed": asdict(undisturbed),
             "runs": [asdict(trial) for trial in sorted(killed, key=lambda each: each.number)],
             "load_average_at_start": load,
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("prefect", "qiskit", "qiskit-ibm-runtime")},
         },
     }
 
