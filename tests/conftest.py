@@ -1,21 +1,18 @@
 """What every test shares: no account of this machine, and emulators on one pool of simulators."""
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from benchmarks.endings.processes import heed_signals
 from prefect_qsession.emulator import Emulator, EmulatorSettings, SimulatorPool, TimingSettings
 
 MakeEmulator = Callable[..., Emulator]
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, nohup has them ignore the
-# terminal's end, and whatever they start inherits that. What is handled here is the default there.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+heed_signals()
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ from benchmarks.chaos.nursery import Nursery
 from benchmarks.chaos.report import details, figures, line
 from benchmarks.chaos.truce import Truce
 from benchmarks.chaos.ways import draw
+from benchmarks.endings.processes import heed_signals
 from benchmarks.endings.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
 
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn")
     parser.add_argument("--lanes", type=int, default=3, help="how many scripts run at once")
     options = parser.parse_args()
+    heed_signals()
     directory = Path(tempfile.mkdtemp(prefix="qsession-chaos-"))
     report = measure(options.trials, options.seed, options.lanes, directory)
     if report["details"]["not_released"] or report["details"]["not_run"]:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 from benchmarks.endings.lanes import Lanes
 from benchmarks.endings.matrix import ROWS, Row
+from benchmarks.endings.processes import heed_signals
 from benchmarks.endings.table import HEAD, line
 from benchmarks.endings.trial import Trial
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="only rows whose names contain all of them")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     options = parser.parse_args()
+    heed_signals()
     rows = [row for row in ROWS if all(word in row.name for word in options.words)]
     trials: dict[Row, Trial] = {}
     with Lanes() as lanes:

@@ -1,5 +1,6 @@
 """What the kernel knows of processes; Linux only."""
 
+import signal
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -49,3 +50,14 @@ def _fields(pid: int) -> list[str]:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def heed_signals() -> None:
+    """
+    Have Ctrl-C and the terminal's end act as usual on all that this process starts.
+
+    A shell that runs it in the background has it ignore Ctrl-C, nohup has it ignore the terminal's
+    end, and every child inherits that; what is handled here is the default there.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
