@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain, cycle
 from pathlib import Path
 from threading import Condition
@@ -62,9 +63,11 @@ class Lane:
         except (TrialFailed, HTTPError):
             # It was the Prefect server that did not answer in time; see `Lanes`.
             return self._run(row)
+        if not row.is_late(trial.seconds):
+            return trial
         # A machine that runs two trials at once stands still now and then, for seconds. What is
         # late for another reason is late again.
-        return self._run(row) if row.is_late(trial.seconds) else trial
+        return replace(self._run(row), late_seconds=trial.seconds)
 
     def _run(self, row: Row) -> Trial:
         self._trials += 1

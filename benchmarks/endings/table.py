@@ -17,5 +17,7 @@ def line(row: Row, trial: Trial) -> str:
     seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
     if row.is_late(trial.seconds):
         seconds += " (!)"
+    if trial.late_seconds is not None:
+        seconds += f" (at first {trial.late_seconds:.1f})"
     cells = (way.name, row.place, outcomes, way.layer, seconds, f"{way.within_seconds:g}")
     return f"| {' | '.join(cells)} |"

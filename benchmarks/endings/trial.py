@@ -61,6 +61,8 @@ class Trial:
     jobs_left_queued: int
     processes_left: tuple[str, ...]
     """Commands of the processes that outlived the flow's process, which had started them."""
+    late_seconds: float | None = None
+    """What a first try took, if that was late; this is the second one."""
 
 
 class Run:
