@@ -7,9 +7,8 @@ attempt. It also sends the session's heartbeat.
 """
 
 from collections.abc import Callable, Iterable
-from contextvars import copy_context
 from enum import StrEnum
-from threading import Event, Thread
+from threading import Event
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -18,6 +17,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.logging.loggers import get_logger
 
 from prefect_qsession.adapters.clients import impatient_client
+from prefect_qsession.adapters.threads import start_thread
 from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 logger = get_logger("qsession.monitor")
@@ -89,10 +89,7 @@ class Monitor:
 
     def start(self) -> None:
         """Begin to follow."""
-        # Prefect's settings travel in context variables.
-        Thread(
-            target=copy_context().run, args=(self._follow,), name="qsession-monitor", daemon=True
-        ).start()
+        start_thread(self._follow, "qsession-monitor")
 
     def stop(self) -> None:
         """Follow no longer; safe to repeat, and from within `on_news`."""

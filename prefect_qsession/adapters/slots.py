@@ -5,7 +5,6 @@ So an operator says how many sessions may be open at once, over all flow runs an
 gives a slot as a lease: renewed in the background, and free again soon after its process has died.
 """
 
-from contextvars import copy_context
 from logging import Logger, LoggerAdapter
 from threading import Event, Thread
 from typing import Any
@@ -17,6 +16,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.context import ConcurrencyContext
 from prefect.concurrency.sync import concurrency
 
+from prefect_qsession.adapters.threads import start_thread
 from prefect_qsession.exceptions import SlotUnavailable, UnknownLimit
 
 LEASE_SECONDS = 60.0
@@ -64,11 +64,8 @@ class Slot:
             SlotUnavailable: The Prefect API did not answer, or refused.
         """
         # A thread of its own holds the slot: Prefect's way to hold one is a context manager that
-        # has to be left by the thread that entered it. Its settings travel in context variables.
-        self._thread = Thread(
-            target=copy_context().run, args=(self._hold,), name="qsession-slot", daemon=True
-        )
-        self._thread.start()
+        # has to be left by the thread that entered it.
+        self._thread = start_thread(self._hold, "qsession-slot")
         try:
             self._answered.wait()
         except BaseException:

@@ -8,10 +8,9 @@ is sent what happens, by way of the Prefect API, from a thread beside the tasks.
 import time
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
 from datetime import UTC, datetime
 from itertools import count
-from threading import Condition, Thread
+from threading import Condition
 from uuid import uuid4
 
 from httpx import HTTPError, HTTPStatusError, codes
@@ -25,6 +24,7 @@ from prefect_qsession.adapters.invitations import OpenSession
 from prefect_qsession.adapters.mailbox import send_news
 from prefect_qsession.adapters.news import News
 from prefect_qsession.adapters.owners import Owner
+from prefect_qsession.adapters.threads import start_thread
 from prefect_qsession.policy.story import line_of
 from prefect_qsession.vocabulary.happenings import Happening
 
@@ -83,9 +83,7 @@ class WorkerJournal:
             self._outbox.append(News(happening, at))
             if not self._is_sending:
                 self._is_sending = True
-                # Prefect's settings travel in context variables.
-                work = copy_context().run
-                Thread(target=work, args=(self._send,), name="qsession-news", daemon=True).start()
+                start_thread(self._send, "qsession-news")
             self._changed.notify()
 
     # -- in the thread

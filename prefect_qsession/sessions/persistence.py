@@ -1,9 +1,10 @@
 """Requests that are repeated until the service has confirmed them, or it has been long enough."""
 
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
 from itertools import chain, repeat
-from threading import Event, Thread
+from threading import Event
+
+from prefect_qsession.adapters.threads import start_thread
 
 
 class PersistentRelease:
@@ -29,13 +30,7 @@ class PersistentRelease:
     def run(self, seconds: float) -> None:
         """Return when the session is released, or cannot be, or after so many seconds."""
         self.failure = f"no answer for {seconds:g} s."
-        # Prefect's settings travel in context variables.
-        Thread(
-            target=copy_context().run,
-            args=(self._keep_asking,),
-            name="qsession-release",
-            daemon=True,
-        ).start()
+        start_thread(self._keep_asking, "qsession-release")
         self._done.wait(seconds)
         self._enough.set()
 

@@ -6,11 +6,9 @@ It starts with the first task that goes to another process, and ends with the ta
 """
 
 import time
-from collections.abc import Callable
-from contextvars import copy_context
 from functools import partial
 from itertools import count
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from httpx import HTTPError
@@ -24,6 +22,7 @@ from prefect_qsession.adapters.invitations import Invitation, OpenSession
 from prefect_qsession.adapters.mailbox import Question, Reply, reply, take
 from prefect_qsession.adapters.news import News
 from prefect_qsession.adapters.owners import Owner
+from prefect_qsession.adapters.threads import start_thread
 from prefect_qsession.adapters.worker_journal import LINGER_SECONDS, NEWS_EVERY_SECONDS
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.exceptions import QSessionError, SessionError
@@ -105,7 +104,7 @@ class Reception:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread(self._receive, "qsession-reception")
+        start_thread(self._receive, "qsession-reception")
 
     def hear_the_rest(self) -> None:
         """
@@ -115,7 +114,7 @@ class Reception:
         does; nothing at the second time.
         """
         if not self._has_heard_all:
-            self._thread(self._take_the_rest, "qsession-last-news").join(REST_SECONDS)
+            start_thread(self._take_the_rest, "qsession-last-news").join(REST_SECONDS)
             self._has_heard_all = True
 
     def stop(self) -> None:
@@ -149,7 +148,7 @@ class Reception:
         if question.key not in self._in_hand:
             self._in_hand.add(question.key)
             # Each in its own thread: one may wait for a slot of a concurrency limit.
-            self._thread(partial(self._attend, question), "qsession-answer")
+            start_thread(partial(self._attend, question), "qsession-answer")
 
     def _hear(self, news: News) -> None:
         held = self._held
@@ -206,9 +205,3 @@ class Reception:
             reply(client, self._flow_run_id, question, answer)
         except (HTTPError, ObjectNotFound) as error:
             logger.warning("A worker was not told of its session, and will ask again: %s", error)
-
-    def _thread(self, target: Callable[[], object], name: str) -> Thread:
-        # Prefect's settings, and the flow run itself, travel in context variables.
-        thread = Thread(target=copy_context().run, args=(target,), name=name, daemon=True)
-        thread.start()
-        return thread
