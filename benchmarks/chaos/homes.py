@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectAlreadyExists
-
 from benchmarks.chaos.nursery import Nursery
 from benchmarks.chaos.ways import Draw
 from benchmarks.endings import places
-from benchmarks.endings.places import STAY_AT_ROOT
 
 FLOWS = ("iterating", "awaiting")
 """The one, and the other one that is async."""
@@ -95,22 +91,8 @@ class Serve(places.Serve):
 class Worker(places.Worker):
     """A worker of a process work pool, and the flows' deployments by entrypoint."""
 
-    def _start_supervisor(self) -> None:
-        pool = "chaos"
-        try:
-            self._client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
-        except ObjectAlreadyExists:
-            pass
-        else:
-            for flow in self._flows:
-                self._client.create_deployment(
-                    self._client.create_flow_from_name(flow),
-                    self._deployment,
-                    entrypoint=f"benchmarks/chaos/flows.py:{flow}",
-                    pull_steps=[STAY_AT_ROOT],
-                    work_pool_name=pool,
-                )
-        self._run("prefect", "worker", "start", "--pool", pool, "--type", "process")
+    _work_pool = "chaos"
+    _flows_file = "benchmarks/chaos/flows.py"
 
 
 def flow_name(draw: Draw) -> str:

@@ -10,9 +10,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -25,12 +24,10 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from benchmarks.endings.servers import ROOT
+from benchmarks.endings.waiting import wait_until
 
 START_SECONDS = 90.0
 
-WORK_POOL = "endings"
-WORKED = "worked"
-"""Name of the deployments that the worker runs."""
 STAY_AT_ROOT = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
 """A pull step. With a path in its place, the worker would copy the checkout for every flow run."""
 
@@ -132,7 +129,8 @@ class _Supervised(Place):
         if self._process is None or self._process.poll() is not None:
             self.stop()
             self._start_supervisor()
-            _wait_until(self._is_ready, f"{self._log} did not start")
+            if not wait_until(self._is_ready, START_SECONDS, every=0.1):
+                raise TimeoutError(f"{self._log} did not start")
         deployment = self._client.read_deployment_by_name(self._name_of(flow))
         flow_run = self._client.create_flow_run_from_deployment(
             deployment.id, parameters=dict(parameters)
@@ -196,34 +194,28 @@ class Serve(_Supervised):
 class Worker(_Supervised):
     """`prefect worker start` of a process work pool, and deployments by entrypoint."""
 
-    _deployment = WORKED
+    _deployment = "worked"
+    _work_pool = "endings"
+    _flows_file = "benchmarks/endings/flows.py"
 
     def _start_supervisor(self) -> None:
         try:
-            self._client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+            self._client.create_work_pool(WorkPoolCreate(name=self._work_pool, type="process"))
         except ObjectAlreadyExists:
             pass
         else:
             for flow in self._flows:
                 self._client.create_deployment(
                     self._client.create_flow_from_name(flow.replace("_", "-")),
-                    WORKED,
-                    entrypoint=f"benchmarks/endings/flows.py:{flow}",
+                    self._deployment,
+                    entrypoint=f"{self._flows_file}:{flow}",
                     pull_steps=[STAY_AT_ROOT],
-                    work_pool_name=WORK_POOL,
+                    work_pool_name=self._work_pool,
                 )
-        self._run("prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process")
+        self._run("prefect", "worker", "start", "--pool", self._work_pool, "--type", "process")
 
 
 def kill_group(pid: int) -> None:
     """Kill a process group, if it is there."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(otherwise)
-        time.sleep(0.1)
