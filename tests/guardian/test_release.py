@@ -152,15 +152,25 @@ def test_a_service_that_is_gone_is_given_up_after_five_minutes(open_ward, ledger
     assert [] == ledger.asked
 
 
-@pytest.mark.parametrize(("statuses", "tries"), [([404], 1), ([503, 204], 2), ([503], 2)])
+@pytest.mark.parametrize(
+    ("statuses", "pauses"),
+    [
+        ([404], []),
+        ([403], []),
+        ([503, 204], [0.25]),
+        ([503, 503, 503, 204], [0.25, 0.5, 1.0]),
+        ([503], [0.25, 0.5, 1.0, 2.0, 4.0]),
+    ],
+)
 @pytest.mark.parametrize("what", ["forget", "tell"])
-def test_the_ledger_is_asked_twice_at_most(what, statuses, tries, open_ward, ledger):
-    """The session is over, which is what counts; the reaper strikes what is left."""
+def test_an_api_that_is_busy_is_asked_again(what, statuses, pauses, open_ward, ledger):
+    """But not for long: the session is over, which counts; the reaper strikes what is left."""
     ledger.statuses = list(statuses)
     attempt = Attempt(open_ward(**{what: getattr(ledger, what)}))
 
     assert attempt.confirmed
-    assert tries == len(ledger.asked)
+    assert pauses == attempt.pauses
+    assert len(pauses) + 1 == len(ledger.asked)
 
 
 @pytest.mark.parametrize("status", [302, 307])

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import random
 import socket
 import threading
-import urllib.request
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,11 +25,13 @@ from prefect.settings import (
 )
 from prefect.states import Completed
 
+from prefect_qsession.adapters.guardian.messages import guard
+from prefect_qsession.adapters.guardian.sidecar import deliver, send_request
 from prefect_qsession.adapters.ledger import PAGE, Ledger
 from prefect_qsession.adapters.processes import this_process
 from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.vocabulary.ports import FlowRunProgress, SessionLedger
-from prefect_qsession.vocabulary.records import HttpRequest
+from prefect_qsession.vocabulary.records import HttpRequest, ServiceAccess, Ward
 from tests.memory_ledger import MemoryLedger, make_entry
 
 
@@ -239,15 +242,14 @@ def test_the_ledger_works_from_async_code(api_ledger):
 
 
 def test_the_bare_request_forgets_the_entry(api_ledger):
-    """Sent by a process that knows nothing of Prefect."""
+    """As the guardian sends it, which knows nothing of Prefect."""
     entry = make_entry()
     api_ledger.record(entry)
-    bare = api_ledger.forget_request(entry.session_id)
-    request = urllib.request.Request(bare.url, method=bare.method, headers=dict(bare.headers))
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        status = answer.status
+    access = ServiceAccess("key", "crn:v1:x", "http://runtime.test", "http://iam.test")
+    forget = api_ledger.forget_request(entry.session_id)
+    request = guard(Ward(entry.session_id, access, forget=forget))["ward"]["forget"]
 
-    assert 204 == status
+    assert deliver(request, send=send_request, wait=time.sleep, chance=random.random)
     assert api_ledger.find(entry.session_id) is None
 
 

@@ -45,8 +45,8 @@ FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 20.0
 REFUSALS = 4
 """How often the service may refuse the key before that is believed."""
-LAST_TRIES = 2
-"""To tell of a release, and to strike it from the ledger."""
+DELIVERY_TRIES = 6
+"""To tell the Prefect API of a release, and to strike it from the ledger there."""
 OCCURRED = "{occurred}"
 """Stands for the time in what is told; the same as in `records`, which is not imported here."""
 
@@ -65,15 +65,20 @@ Send = Callable[..., tuple[int | None, bytes]]
 # -- what next, and when
 
 
-def next_pause(*, tries: int, refusals: int, elapsed_seconds: float, chance: float) -> float | None:
+def pause_after(tries: int, chance: float) -> float:
     """
-    Return for how many seconds to wait before a release is tried again; None to give up.
+    Return for how many seconds to wait after so many tries.
 
     Pauses double, up to `LONGEST_PAUSE_SECONDS`; `chance`, from 0 to 1, moves each by up to a half,
     so that the guardians of one broken machine do not all ask at the same moment.
     """
     doubled = FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 16)
-    pause = min(LONGEST_PAUSE_SECONDS, doubled) * (0.5 + chance)
+    return min(LONGEST_PAUSE_SECONDS, doubled) * (0.5 + chance)
+
+
+def next_pause(*, tries: int, refusals: int, elapsed_seconds: float, chance: float) -> float | None:
+    """Return for how many seconds to wait before a release is tried again; None to give up."""
+    pause = pause_after(tries, chance)
     if refusals >= REFUSALS or elapsed_seconds + pause > GIVE_UP_SECONDS:
         return None
     return pause
@@ -117,16 +122,34 @@ def release(
             return False
         wait(pause)
     if (tell := ward["tell"].get(ward["outcome"])) and status != UNKNOWN:
-        _try(send, {**tell, "body": tell["body"].replace(OCCURRED, date())})
+        told = {**tell, "body": tell["body"].replace(OCCURRED, date())}
+        deliver(told, send=send, wait=wait, chance=chance)
     if forget := ward["forget"]:
-        _try(send, forget)
+        deliver(forget, send=send, wait=wait, chance=chance)
     return True
 
 
-def _try(send: Send, request: Message) -> None:
-    for _ in range(LAST_TRIES):
-        if send(request)[0] in CONFIRMED:
-            break
+def deliver(
+    request: Message,
+    *,
+    send: Send,
+    wait: Callable[[float], object],
+    chance: Callable[[], float],
+) -> bool:
+    """
+    Send a request to the Prefect API until it is confirmed; return whether it was.
+
+    Given up after some eight seconds of pauses: the session is over by then, which is what counts,
+    and the reaper strikes what is left. An API on SQLite answers 503 while its database is locked,
+    as it easily is when a flow run has just crashed.
+    """
+    for tries in range(DELIVERY_TRIES):
+        if tries:
+            wait(pause_after(tries, chance()))
+        status, _ = send(request)
+        if status in CONFIRMED | REFUSED:
+            return status in CONFIRMED
+    return False
 
 
 def _bearer(answer: tuple[int | None, bytes]) -> str | None:
