@@ -249,7 +249,7 @@ def test_the_bare_request_forgets_the_entry(api_ledger):
     forget = api_ledger.forget_request(entry.session_id)
     request = guard(Ward(entry.session_id, access, forget=forget))["ward"]["forget"]
 
-    assert deliver(request, send=send_request, wait=time.sleep, chance=random.random)
+    assert deliver(request, send_request, time.sleep, random.random)
     assert api_ledger.find(entry.session_id) is None
 
 

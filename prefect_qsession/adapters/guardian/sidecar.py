@@ -60,6 +60,8 @@ IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGPIPE
 
 Message = dict[str, Any]
 Send = Callable[..., tuple[int | None, bytes]]
+Wait = Callable[[float], object]
+Chance = Callable[[], float]
 
 
 # -- what next, and when
@@ -76,21 +78,13 @@ def pause_after(tries: int, chance: float) -> float:
     return min(LONGEST_PAUSE_SECONDS, doubled) * (0.5 + chance)
 
 
-def next_pause(*, tries: int, refusals: int, elapsed_seconds: float, chance: float) -> float | None:
-    """Return for how many seconds to wait before a release is tried again; None to give up."""
-    pause = pause_after(tries, chance)
-    if refusals >= REFUSALS or elapsed_seconds + pause > GIVE_UP_SECONDS:
-        return None
-    return pause
-
-
 def release(
     ward: Message,
     *,
     send: Send,
     clock: Callable[[], float],
-    wait: Callable[[float], object],
-    chance: Callable[[], float],
+    wait: Wait,
+    chance: Chance,
     date: Callable[[], str],
 ) -> bool:
     """
@@ -115,33 +109,24 @@ def release(
         if status in REFUSED:
             refusals += 1
             authorization = None
-        pause = next_pause(
-            tries=tries, refusals=refusals, elapsed_seconds=clock() - began, chance=chance()
-        )
-        if pause is None:
+        pause = pause_after(tries, chance())
+        if refusals >= REFUSALS or clock() - began + pause > GIVE_UP_SECONDS:
             return False
         wait(pause)
     if (tell := ward["tell"].get(ward["outcome"])) and status != UNKNOWN:
         told = {**tell, "body": tell["body"].replace(OCCURRED, date())}
-        deliver(told, send=send, wait=wait, chance=chance)
+        deliver(told, send, wait, chance)
     if forget := ward["forget"]:
-        deliver(forget, send=send, wait=wait, chance=chance)
+        deliver(forget, send, wait, chance)
     return True
 
 
-def deliver(
-    request: Message,
-    *,
-    send: Send,
-    wait: Callable[[float], object],
-    chance: Callable[[], float],
-) -> bool:
+def deliver(request: Message, send: Send, wait: Wait, chance: Chance) -> bool:
     """
     Send a request to the Prefect API until it is confirmed; return whether it was.
 
-    Given up after some eight seconds of pauses: the session is over by then, which is what counts,
-    and the reaper strikes what is left. An API on SQLite answers 503 while its database is locked,
-    as it easily is when a flow run has just crashed.
+    An API on SQLite answers 503 while its database is locked. Given up after some eight seconds of
+    pauses: the session is over, and the reaper strikes what is left.
     """
     for tries in range(DELIVERY_TRIES):
         if tries:
@@ -272,16 +257,9 @@ def guard(pidfd: int | None, commands: int, answers: int) -> dict[str, Message]:
             if not wards and (lines or not reading):
                 return wards
         # Only once all it has sent is read: a session may have been its last word.
-        if (pidfd in ready and not (reading and _more_to_read(commands))) or (
-            pidfd is None and not reading
-        ):
+        is_unread = reading and select.select([commands], [], [], 0.0)[0]
+        if (pidfd in ready and not is_unread) or (pidfd is None and not reading):
             return wards
-
-
-def _more_to_read(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return any(events & select.POLLIN for _, events in poll.poll(0))
 
 
 # -- the process
