@@ -10,8 +10,20 @@ from enum import Enum
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Annotation, Gate, Parameter, ParameterVector, Qubit
+from qiskit.circuit import (
+    Annotation,
+    Barrier,
+    CircuitInstruction,
+    Delay,
+    Gate,
+    Measure,
+    Parameter,
+    ParameterVector,
+    Qubit,
+    Reset,
+)
 from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import RXGate, RZGate, XGate, YGate
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import PauliLindbladMap, SparsePauliOp
@@ -212,13 +224,136 @@ def test_the_metadata_of_a_circuit_counts_for_a_pub_and_not_for_a_program():
     assert of_program(first) == of_program(second)
 
 
-def test_a_circuit_that_is_changed_in_place_is_another():
-    """Nothing is remembered of a circuit between two calls."""
-    circuit = circuit_of(CIRCUITS["x"])
-    before = of_sampler(circuit)
-    circuit.data[0] = circuit_of(CIRCUITS["reset"]).data[0]
+ANGLE = Parameter("angle")
+OWN = Gate("own", 1, [0.1])
 
-    assert before != of_sampler(circuit)
+
+def changeable():
+    """Return a circuit of all that a device knows, and of a gate that it does not."""
+
+    def edit(circuit):
+        circuit.rz(0.3, 0)
+        circuit.rz(ANGLE, 1)
+        circuit.rx(2 * ANGLE + 1, 1)
+        circuit.x(0)
+        circuit.reset(1)
+        circuit.barrier()
+        circuit.global_phase = 0.1
+
+    return circuit_of(edit)
+
+
+def own_gate():
+    """Return a circuit with a gate that is known by its definition."""
+    gate = Gate("own", 1, [0.1])
+    gate.definition = QuantumCircuit(1)
+    gate.definition.x(0)
+    return circuit_of(lambda circuit: circuit.append(gate, [0]))
+
+
+def put(circuit, place, operation, qubits, clbits=()):
+    """Replace an instruction of a circuit."""
+    circuit.data[place] = CircuitInstruction(operation, qubits, clbits)
+
+
+def labelled(operation, label):
+    """Return a copy of an operation with a label."""
+    operation = operation.to_mutable()
+    operation.label = label
+    return operation
+
+
+CHANGES = {
+    "angle": lambda c: put(c, 0, RZGate(0.4), [c.qubits[0]]),
+    "last bit of an angle": lambda c: put(c, 0, RZGate(np.nextafter(0.3, 1)), [c.qubits[0]]),
+    "angle bound": lambda c: c.assign_parameters({ANGLE: 0.5}, inplace=True),
+    "factor": lambda c: put(c, 2, RXGate((2 + 2e-14) * ANGLE + 1), [c.qubits[1]]),
+    "term": lambda c: put(c, 2, RXGate(2 * ANGLE + 1 + 2e-14), [c.qubits[1]]),
+    "gate": lambda c: put(c, 3, YGate(), [c.qubits[0]]),
+    "qubit": lambda c: put(c, 3, XGate(), [c.qubits[1]]),
+    "label of a gate": lambda c: put(c, 3, labelled(XGate(), "x"), [c.qubits[0]]),
+    "reset": lambda c: put(c, 4, Reset(), [c.qubits[0]]),
+    "barrier": lambda c: put(c, 5, Barrier(1), [c.qubits[0]]),
+    "label of a barrier": lambda c: put(c, 5, Barrier(2, label="b"), c.qubits),
+    "measured into": lambda c: put(c, 6, Measure(), [c.qubits[0]], [c.clbits[1]]),
+    "label of a measurement": lambda c: put(
+        c, 6, labelled(Measure(), "m"), [c.qubits[0]], [c.clbits[0]]
+    ),
+    "order": lambda c: c.data.insert(0, c.data.pop()),
+    "one more": lambda c: c.x(0),
+    "one less": lambda c: c.data.pop(),
+    "none": lambda c: c.data.clear(),
+    "phase": lambda c: setattr(c, "global_phase", np.nextafter(0.1, 1)),
+    "qubits": lambda c: c.add_register(QuantumRegister(1, "more")),
+    "bits": lambda c: c.add_register(ClassicalRegister(1, "more")),
+    "a gate of one's own": lambda c: c.append(OWN, [0]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_circuit_that_is_changed_in_place_is_another(change):
+    """What is remembered of it is only what has not changed."""
+    circuit = changeable()
+    before = plain(circuit)
+    assert before == plain(circuit)
+    assert before == plain(changeable())
+    CHANGES[change](circuit)
+
+    assert before != plain(circuit)
+    assert plain(circuit.copy()) == plain(circuit)
+    assert before == plain(changeable())
+
+
+@pytest.mark.parametrize(("length", "unit"), [(11, "dt"), (10, "ns")])
+def test_a_delay_that_is_changed_in_place_is_another(length, unit):
+    """A comparison of circuits misses it."""
+    circuit = circuit_of(lambda c: c.delay(10, 0))
+    before = plain(circuit)
+    put(circuit, 0, Delay(length, unit), [circuit.qubits[0]])
+
+    assert before != plain(circuit)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gate: gate.params.__setitem__(0, 0.7),
+        lambda gate: setattr(gate, "definition", QuantumCircuit(1)),
+        lambda gate: gate.definition.y(0),
+        lambda gate: gate.definition.data.clear(),
+    ],
+    ids=["parameter", "definition", "longer", "empty"],
+)
+def test_a_gate_that_is_changed_inside_its_circuit_is_another(change):
+    """Nothing is remembered where a comparison may miss what is in a gate."""
+    circuit = own_gate()
+    before = plain(circuit)
+    assert before == plain(own_gate())
+    change(circuit.data[0].operation)
+
+    assert before != plain(circuit)
+
+
+def test_a_circuit_in_the_place_of_one_that_is_gone_is_its_own():
+    """Nothing is known by an identity alone, which Python gives away again."""
+    found = set()
+    for number in range(200):
+        found.add(repr(plain(circuit_of(lambda c, angle=number: c.rz(angle / 100, 0)))))
+
+    assert 200 == len(found)
+
+
+def test_bits_count_by_their_place():
+    """Of two circuits with the same bits in another order, each has its own fingerprint."""
+    bits = [Qubit(), Qubit()]
+    found = []
+    for order in (bits, bits[::-1]):
+        circuit = QuantumCircuit(order)
+        circuit.x(bits[0])
+        found.append(plain(circuit))
+        del circuit
+
+    assert found[0] != found[1]
 
 
 def rotated(*names, by=lambda first, second: first + 2 * second):

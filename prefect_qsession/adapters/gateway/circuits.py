@@ -1,6 +1,8 @@
 """Circuits made plain: what is done to which bit, and nothing of how the circuit came about."""
 
+import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -19,6 +21,7 @@ from qiskit.circuit.classical import expr
 from samplomatic import annotations
 
 from prefect_qsession.adapters.gateway.plain import plain, unlike
+from prefect_qsession.adapters.gateway.remembering import remembered
 
 _PARTS = {
     expr.Value: ("value",),
@@ -40,9 +43,23 @@ _ANNOTATIONS = {
 
 @plain.register(QuantumCircuit)
 def _circuit(circuit: Any) -> Any:
-    """Not kept for the next call: a circuit does not tell when an instruction is replaced."""
-    qubits = {bit: position for position, bit in enumerate(circuit.qubits)}
     clbits = {bit: position for position, bit in enumerate(circuit.clbits)}
+    return (
+        "circuit",
+        len(circuit.qubits),
+        len(clbits),
+        [(register.name, [clbits[bit] for bit in register]) for register in circuit.cregs],
+        _variables(circuit),
+        # The order in which values are bound.
+        [parameter.name for parameter in circuit.parameters],
+        plain(circuit.global_phase),
+        remembered.recall(circuit, "digest", partial(_digest, circuit, clbits)),
+    )
+
+
+def _digest(circuit: Any, clbits: Mapping[Any, int]) -> str:
+    """Return a digest of the instructions: of what is done to which bit."""
+    qubits = {bit: position for position, bit in enumerate(circuit.qubits)}
     instructions: list[Any] = []
     for instruction in circuit.data:
         at = list(map(qubits.__getitem__, instruction.qubits))
@@ -53,17 +70,7 @@ def _circuit(circuit: Any) -> Any:
         else:
             into = [clbits[bit] for bit in instruction.clbits]
             instructions.append((plain_operation(instruction.operation, clbits), at, into))
-    return (
-        "circuit",
-        len(qubits),
-        len(clbits),
-        [(register.name, [clbits[bit] for bit in register]) for register in circuit.cregs],
-        _variables(circuit),
-        # The order in which values are bound.
-        [parameter.name for parameter in circuit.parameters],
-        plain(circuit.global_phase),
-        instructions,
-    )
+    return hashlib.blake2b(repr(instructions).encode(), digest_size=16).hexdigest()
 
 
 def _variables(circuit: Any) -> Any:

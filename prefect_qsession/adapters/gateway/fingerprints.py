@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from qiskit import qpy
 from qiskit.circuit import CircuitInstruction, Clbit, Qubit
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
@@ -104,11 +105,14 @@ def _bound(pub: Any) -> Any:
 @plain.register(ObservablesArray)
 def _observables(observables: Any) -> Any:
     # Simplified: in the order of their Paulis, whatever the order they were added in.
-    terms = [
-        (one.num_qubits, plain(one.simplify(0).to_sparse_list()))
-        for one in observables.sparse_observables_array().flat
-    ]
-    return ("observables", observables.shape, terms)
+    each = [one.simplify(0) for one in observables.sparse_observables_array().flat]
+    return ("observables", observables.shape, [(one.num_qubits, _terms(one)) for one in each])
+
+
+def _terms(observable: Any) -> Any:
+    """Return the arrays that it consists of: a list of a thousand terms takes 60 times as long."""
+    parts = (observable.coeffs, observable.bit_terms, observable.indices, observable.boundaries)
+    return [plain(np.asarray(part)) for part in parts]
 
 
 @plain.register(QuantumProgram)
