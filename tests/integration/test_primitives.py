@@ -36,23 +36,46 @@ def test_the_estimator_estimates(legacy, backend, emulator, block):
     assert ["close"] == outcomes(emulator)
 
 
-def test_iterations_that_share_a_program_have_values_of_their_own(emulator, block):
+TURNED = QuantumCircuit(5, 1)
+"""A qubit from one end of the sphere to the other: two quarter turns, another turn between them."""
+TURNED.rz(np.pi / 2, 0)
+TURNED.sx(0)
+TURNED.rz(Parameter("angle"), 0)
+TURNED.sx(0)
+
+
+def estimated(asked, angle):
+    """Submit it to the Estimator; return what gives Z of the turned qubit."""
+    z = SparsePauliOp.from_sparse_list([("Z", [0], 1.0)], num_qubits=5)
+    job = estimator(asked).run([(TURNED, z, [angle])])
+    return lambda: float(job.result()[0].data.evs)
+
+
+def sampled(asked, angle):
+    """Submit it to the Sampler; return what gives Z of the turned qubit."""
+    circuit = TURNED.copy()
+    circuit.measure(0, 0)
+    job = sampler(asked).run([(circuit, [angle])])
+    return lambda: 1.0 - 2.0 * float(np.mean(job.result()[0].data.c.array))
+
+
+TWIRLED = {"twirling": {"enable_gates": True, "enable_measure": True}}
+
+
+@pytest.mark.parametrize(
+    ("submit", "options"),
+    [(estimated, {}), (sampled, {}), (sampled, TWIRLED)],
+    ids=["estimator", "sampler", "twirled sampler"],
+)
+def test_iterations_that_share_a_program_have_values_of_their_own(submit, options, emulator, block):
     """From the third on only the angles are new; each job has its own tags, and its own answer."""
     angles = np.linspace(0.0, np.pi, 6)
-    circuit = QuantumCircuit(5)
-    circuit.rz(np.pi / 2, 0)
-    circuit.sx(0)
-    circuit.rz(Parameter("angle"), 0)
-    circuit.sx(0)
-    observable = SparsePauliOp.from_sparse_list([("Z", [0], 1.0)], num_qubits=5)
 
     def run() -> list[float]:
-        asked = {"default_shots": 2000, "environment": {"job_tags": ["mine"]}}
-        jobs = [estimator(asked).run([(circuit, observable, [angle])]) for angle in angles]
-        return [float(job.result()[0].data.evs) for job in jobs]
+        asked = {"default_shots": 2000, "environment": {"job_tags": ["mine"]}, **options}
+        return [answer() for answer in [submit(asked, angle) for angle in angles]]
 
     values = session_flow(block, backend="ibm_manila")(run)()
-    # Two quarter turns with another turn between them: from one end of the sphere to the other.
     assert -np.cos(angles) == pytest.approx(np.array(values), abs=0.15)
     assert len(angles) == len({tuple(job.tags) for job in emulator.jobs})
     assert all("mine" in job.tags for job in emulator.jobs)

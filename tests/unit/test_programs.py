@@ -6,12 +6,22 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.circuit.library import efficient_su2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
-from qiskit_ibm_runtime.executor_estimator.prepare import prepare
+from qiskit_ibm_runtime import Executor
+from qiskit_ibm_runtime.executor_estimator.prepare import prepare as prepare_estimator
+from qiskit_ibm_runtime.executor_sampler.prepare import prepare as prepare_sampler
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
-from qiskit_ibm_runtime.options_models import EstimatorOptions
+from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
+from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
+from prefect_qsession.adapters.gateway.encodings import (
+    EncodedExecutor,
+    EncodedProgram,
+    decoded,
+    encoded,
+)
 from prefect_qsession.adapters.gateway.programs import KEPT, PreparedPrograms, _content
 
 RANDOM = np.random.default_rng(7)
@@ -35,6 +45,9 @@ def expressions():
     circuit.ry(b / 3, 2)
     return circuit
 
+
+ROLES = {"estimator": "estimator_v2", "sampler": "sampler_v2"}
+"""What the client's primitives set, each on its programs."""
 
 ANSATZ = isa(efficient_su2(3, reps=1))
 COMPUTED = isa(expressions())
@@ -72,23 +85,78 @@ OPTIONS = {
     "twirled": lambda: options(twirling={"enable_gates": True}),
     "shots": lambda: options(default_shots=200, max_execution_time=60),
 }
+SAMPLED = {
+    "default": SamplerOptions,
+    "twirled": lambda: SamplerOptions(
+        twirling={"enable_gates": True, "enable_measure": True}, default_shots=128
+    ),
+    "shots": lambda: SamplerOptions(default_shots=200, max_execution_time=60),
+}
+
+
+def measured(pubs):
+    """Return what a sampler is asked about the same circuits and values."""
+    return [
+        SamplerPub(
+            (one.circuit if one.circuit.num_clbits else one.circuit.measure_all(inplace=False)),
+            one.parameter_values,
+            shots=None if one.precision is None else 100,
+        )
+        for one in pubs
+    ]
+
+
+def check_each_is_what_the_client_makes(kind, prepare, ask, asked):
+    """Ask four times, with new values and tags each time; hold all but the first to the client."""
+    programs = PreparedPrograms()
+    assert programs.fill(kind, ask(), asked()) is None
+    for number in range(3):
+        pubs, wanted = ask(), asked()
+        wanted.environment.job_tags = [f"job {number}"]
+        ready = programs.fill(kind, pubs, wanted)
+        expected, executor_options = prepare(pubs, wanted)
+
+        assert ready is not None
+        expected._semantic_role = ROLES[kind]
+        anew = encoded(ready.program, ready.options)
+
+        assert _content(expected) == _content(ready.program)
+        assert _content(expected) == _content(decoded(ready.program.encoding))
+        assert executor_options == ready.options
+        # As bytes no two are alike: circuits and parameters are numbered in an order of their own.
+        assert anew.options == ready.program.encoding.options
+        assert anew.schema_version == ready.program.encoding.schema_version
 
 
 @pytest.mark.parametrize("work", WORKS)
 @pytest.mark.parametrize("asked", OPTIONS)
-def test_a_filled_program_is_the_one_that_the_client_makes(work, asked):
-    """From the second request on, with new values each time; and with the tags of each job."""
-    programs = PreparedPrograms()
-    assert programs.fill(WORKS[work](), OPTIONS[asked]()) is None
-    for number in range(3):
-        pubs, wanted = WORKS[work](), OPTIONS[asked]()
-        wanted.environment.job_tags = [f"job {number}"]
-        ready = programs.fill(pubs, wanted)
-        expected, executor_options = prepare(pubs, wanted)
+def test_an_estimators_filled_program_is_the_one_that_the_client_makes(work, asked):
+    """From the second request on, and so is what the service reads of it."""
+    check_each_is_what_the_client_makes("estimator", prepare_estimator, WORKS[work], OPTIONS[asked])
 
-        assert ready is not None
-        assert _content(expected) == _content(ready.program)
-        assert executor_options == ready.options
+
+@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize("asked", SAMPLED)
+def test_a_samplers_filled_program_is_the_one_that_the_client_makes(work, asked):
+    """From the second request on, and so is what the service reads of it."""
+    check_each_is_what_the_client_makes(
+        "sampler", prepare_sampler, lambda: measured(WORKS[work]()), SAMPLED[asked]
+    )
+
+
+def test_the_clients_executor_sends_what_a_program_brings_along():
+    """It looks its encoder up where ours was added, and nothing of its own has changed there."""
+    key = EncodedExecutor._SCHEMA_VERSION
+    theirs = QUANTUM_PROGRAM_PARAMS_CONVERTERS[Executor._SCHEMA_VERSION]
+    ours = QUANTUM_PROGRAM_PARAMS_CONVERTERS[key]
+    made, executor_options = prepare_estimator([pub(ANSATZ)], options())
+    brought = EncodedProgram.from_(made)
+    brought.encoding = object()
+
+    assert key != Executor._SCHEMA_VERSION
+    assert (theirs.model, theirs.decoder) == (ours.model, ours.decoder)
+    assert brought.encoding is ours.encoder(brought, executor_options)
+    assert _content(made) == _content(decoded(ours.encoder(made, executor_options)))
 
 
 def test_other_circuits_options_and_shapes_are_others():
@@ -103,7 +171,7 @@ def test_other_circuits_options_and_shapes_are_others():
         ([pub(ANSATZ)], options(max_execution_time=10)),
     ]
 
-    assert [None] * len(others) == [programs.fill(*other) for other in others]
+    assert [None] * len(others) == [programs.fill("estimator", *other) for other in others]
 
 
 @pytest.mark.parametrize(
@@ -119,29 +187,41 @@ def test_what_the_client_makes_at_random_or_for_the_device_it_makes_anew(asked):
     """Gates are folded, and errors sampled, differently for each job."""
     programs = PreparedPrograms()
 
-    assert [None] * 3 == [programs.fill([pub(ANSATZ)], options(**asked)) for _ in range(3)]
+    assert [None] * 3 == [
+        programs.fill("estimator", [pub(ANSATZ)], options(**asked)) for _ in range(3)
+    ]
     # It is not tried again each time.
     assert [None] == list(programs._forms.values())
 
 
-def test_a_circuit_that_was_changed_in_place_is_another():
-    """It does not tell; its content does."""
+@pytest.mark.parametrize("kind", ["estimator", "sampler"])
+def test_a_circuit_that_was_changed_in_place_is_another(kind):
+    """It does not tell; its content does. And what was kept of it is as it was."""
     programs, circuit = PreparedPrograms(), ANSATZ[0].copy()
-    for _ in range(2):
-        programs.fill([pub((circuit, ANSATZ[1]))], options())
+    asked = {"estimator": EstimatorOptions, "sampler": SamplerOptions}[kind]()
+
+    def ask(circuit):
+        pubs = [pub((circuit, ANSATZ[1]))]
+        pubs = pubs if kind == "estimator" else measured(pubs)
+        return programs.fill(kind, pubs, asked)
+
+    ask(circuit)
+    before = ask(circuit).program.items[0].circuit.copy()
+    unchanged = circuit.copy()
     circuit.x(0)
 
-    assert programs.fill([pub((circuit, ANSATZ[1]))], options()) is None
+    assert ask(circuit) is None
+    assert before == ask(unchanged).program.items[0].circuit
 
 
 def test_the_latest_programs_are_kept():
     """Nothing grows with the number of circuits."""
     programs = PreparedPrograms()
     for shots in range(1, KEPT + 2):
-        programs.fill([pub(BARE)], options(default_shots=shots))
+        programs.fill("estimator", [pub(BARE)], options(default_shots=shots))
 
-    assert programs.fill([pub(BARE)], options(default_shots=1)) is None
-    assert programs.fill([pub(BARE)], options(default_shots=KEPT + 1)) is not None
+    assert programs.fill("estimator", [pub(BARE)], options(default_shots=1)) is None
+    assert programs.fill("estimator", [pub(BARE)], options(default_shots=KEPT + 1)) is not None
 
 
 def test_what_the_client_refuses_is_left_to_it():
@@ -149,4 +229,4 @@ def test_what_the_client_refuses_is_left_to_it():
     programs = PreparedPrograms()
     projectors = EstimatorPub.coerce((BARE[0], {"0" * BARE[0].num_qubits: 1.0}))
 
-    assert [None] * 3 == [programs.fill([projectors], options()) for _ in range(3)]
+    assert [None] * 3 == [programs.fill("estimator", [projectors], options()) for _ in range(3)]

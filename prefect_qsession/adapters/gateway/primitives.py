@@ -8,6 +8,7 @@ modules of their own until its top-level names switch to them. The legacy ones s
 
 from collections.abc import Iterable, Mapping
 from copy import copy
+from functools import partial
 from typing import Any, Literal
 
 from qiskit import QuantumCircuit
@@ -29,9 +30,11 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 # for. tests/integration/test_bad_input.py holds the behaviour.
 from qiskit_ibm_runtime.utils.utils import is_isa_circuit
 
+from prefect_qsession.adapters.gateway.encodings import EncodedExecutor
 from prefect_qsession.adapters.gateway.errors import translated
 from prefect_qsession.adapters.gateway.preflight import submitting
 from prefect_qsession.adapters.gateway.programs import PreparedPrograms
+from prefect_qsession.adapters.gateway.remembering import remembered
 from prefect_qsession.exceptions import InvalidOptions, NotISA
 
 Kind = Literal["estimator", "sampler", "executor"]
@@ -101,8 +104,8 @@ class ClientPrimitive:
         options.environment.job_tags = [*self.job_tags, *tags]
         session_id = mode.session_id if isinstance(mode, Session) else None
         with translated("submit a job", session_id), submitting(session_id):
-            if self.program == "estimator" and (ready := _programs.fill(arguments, options)):
-                return Executor(mode=mode, options=ready.options).run(ready.program)
+            if ready := _programs.fill(self.program, arguments, options):
+                return EncodedExecutor(mode=mode, options=ready.options).run(ready.program)
             return self._class(mode=mode, options=options).run(arguments)
 
 
@@ -113,6 +116,8 @@ def check_isa(circuits: Iterable[QuantumCircuit], backend: IBMBackend) -> None:
     Raises:
         NotISA: One does not; the message names the circuit and its first foreign instruction.
     """
+    target = backend.target
     for circuit in circuits:
-        if reason := is_isa_circuit(circuit, backend.target):
+        check = partial(is_isa_circuit, circuit, target)
+        if reason := remembered.recall(circuit, ("is ISA", target), check):
             raise NotISA(circuit.name, backend.name, reason)

@@ -1,5 +1,5 @@
 """
-The program of a client-side estimator, made once and filled again where only the values change.
+The program of a client-side primitive, made once and filled again where only the values change.
 
 For every job the client boxes the circuit anew, builds what draws its randomizations, and makes a
 calibration: 50 ms for four qubits of a device that has 127 (`benchmarks.preparing`), in which the
@@ -12,32 +12,47 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
-from qiskit_ibm_runtime.options_models import EstimatorOptions, ExecutorOptions
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+from qiskit_ibm_runtime.options_models import EstimatorOptions, ExecutorOptions, SamplerOptions
 from qiskit_ibm_runtime.quantum_program import QuantumProgram
-from samplomatic.quantum_program import SamplexItem
+from samplomatic.quantum_program import CircuitItem, SamplexItem
 
+from prefect_qsession.adapters.gateway.encodings import (
+    EncodedProgram,
+    decoded,
+    encoded,
+    refilled,
+    with_environment,
+)
 from prefect_qsession.adapters.gateway.fingerprints import fingerprint
 from prefect_qsession.adapters.gateway.plain import plain
 
-# Private: no public name makes an estimator's program without submitting it. Where the client has
-# it no more, every job takes the public way. tests/unit/test_programs.py holds that whatever is
+# Private: no public name makes a primitive's program without submitting it. Where the client has
+# them no more, every job takes the public way. tests/unit/test_programs.py holds that whatever is
 # filled is what the client makes.
 try:
-    from qiskit_ibm_runtime.executor_estimator.prepare import prepare
+    from qiskit_ibm_runtime.executor_estimator.prepare import prepare as _prepare_estimator
+    from qiskit_ibm_runtime.executor_sampler.prepare import prepare as _prepare_sampler
 except ImportError:
-    prepare = None
+    _PREPARE: dict[str, Any] = {}
+else:
+    _PREPARE = {"estimator": _prepare_estimator, "sampler": _prepare_sampler}
 
 _ROLE = "_semantic_role"
-"""Private: says which result the client makes of the program's. Its estimator sets it."""
-_ESTIMATOR = "estimator_v2"
+"""Private: says which result the client makes of the program's. Its primitives set it."""
+_ROLES = {"estimator": "estimator_v2", "sampler": "sampler_v2"}
+
+Pub: TypeAlias = EstimatorPub | SamplerPub
+PrimitiveOptions: TypeAlias = EstimatorOptions | SamplerOptions
 
 _ONCE = object()
 """In the place of a form: asked for once so far."""
@@ -68,25 +83,26 @@ class _Form:
     """A program that was made of numbers in the place of values: they tell where each goes."""
 
     program: QuantumProgram
+    role: str
     options: ExecutorOptions
     places: tuple[NDArray[np.int64] | None, ...]
     """For each item, which of all values stands where; None for one without parameters."""
+    encoding: Any = None
+    """What the client would send of it; None if every program is left to be encoded anew."""
 
-    def filled(self, values: NDArray[np.float64], options: EstimatorOptions) -> Prepared:
+    def filled(self, values: NDArray[np.float64], options: PrimitiveOptions) -> Prepared:
         """Return the program with these values, for options that differ in their tags alone."""
+        of_items = [None if places is None else values[places] for places in self.places]
+        environment = options.environment.model_dump()
         program = copy(self.program)
-        setattr(program, _ROLE, _ESTIMATOR)
+        setattr(program, _ROLE, self.role)
         program.items = [
-            item if places is None else _with_values(item, values[places])
-            for item, places in zip(self.program.items, self.places, strict=True)
+            item if new is None else _with_values(item, new)
+            for item, new in zip(self.program.items, of_items, strict=True)
         ]
-        # It says, beside what the result is made from, what the job was asked with.
-        asked: Any = program.passthrough_data
-        processor = asked["post_processor"]
-        environment = {"environment": options.environment.model_dump()}
-        program.passthrough_data = asked | {
-            "post_processor": processor | {"options": processor["options"] | environment}
-        }
+        program.passthrough_data = with_environment(program.passthrough_data, environment)
+        if isinstance(program, EncodedProgram):
+            program.encoding = refilled(self.encoding, _VALUES, of_items, environment)
         executor_options = copy(self.options)
         executor_options.environment = options.environment
         return Prepared(program, executor_options)
@@ -106,12 +122,12 @@ class PreparedPrograms:
         self._forms: OrderedDict[Any, Any] = OrderedDict()
         """Of each request, its form; `_ONCE`, or None if it cannot be filled."""
 
-    def fill(self, pubs: Sequence[EstimatorPub], options: EstimatorOptions) -> Prepared | None:
+    def fill(self, kind: str, pubs: Sequence[Pub], options: PrimitiveOptions) -> Prepared | None:
         """Return the program of a request; None if the client has to make it."""
-        if prepare is None:
+        if kind not in _PREPARE:
             return None
         numbered, values = _numbered(pubs)
-        key = (fingerprint("estimator", numbered, options), options.max_execution_time)
+        key = (fingerprint(kind, numbered, options), options.max_execution_time)
         with self._lock:
             is_new = key not in self._forms
             form = self._forms.setdefault(key, _ONCE)
@@ -121,17 +137,15 @@ class PreparedPrograms:
         if is_new:
             return None
         if form is _ONCE:
-            form = _form(numbered, pubs, values, options)
+            form = _form(kind, numbered, pubs, values, options)
             with self._lock:
                 self._forms[key] = form
         return form.filled(values, options) if form else None
 
 
-def _numbered(
-    pubs: Sequence[EstimatorPub],
-) -> tuple[list[EstimatorPub], NDArray[np.float64]]:
+def _numbered(pubs: Sequence[Pub]) -> tuple[list[Pub], NDArray[np.float64]]:
     """Return the PUBs with 0, 1, 2, ... in the place of their values, and the values in order."""
-    numbered: list[EstimatorPub] = []
+    numbered: list[Pub] = []
     arrays: list[NDArray[np.float64]] = [np.empty(0)]
     count = 0
     for pub in pubs:
@@ -139,43 +153,76 @@ def _numbered(
         values = pub.parameter_values.as_array(parameters)
         numbers = np.arange(count, count + values.size, dtype=float).reshape(values.shape)
         bindings = BindingsArray({parameters: numbers} if parameters else {}, values.shape[:-1])
-        numbered.append(EstimatorPub(pub.circuit, pub.observables, bindings, pub.precision))
+        numbered.append(_bound(pub, pub.circuit, bindings))
         arrays.append(values.ravel())
         count += values.size
     return numbered, np.concatenate(arrays)
 
 
+def _bound(pub: Pub, circuit: QuantumCircuit, bindings: BindingsArray) -> Pub:
+    if isinstance(pub, SamplerPub):
+        return SamplerPub(circuit, bindings, pub.shots)
+    return EstimatorPub(circuit, pub.observables, bindings, pub.precision)
+
+
 def _form(
-    numbered: Sequence[EstimatorPub],
-    pubs: Sequence[EstimatorPub],
+    kind: str,
+    numbered: Sequence[Pub],
+    pubs: Sequence[Pub],
     values: NDArray[np.float64],
-    options: EstimatorOptions,
+    options: PrimitiveOptions,
 ) -> _Form | None:
     """Return the program that was made of numbers, if it can be filled; None if it cannot."""
-    assert prepare is not None  # noqa: S101 - asked for before
+    # Of copies: a sampler's program has the very circuits it was made of, and users change theirs.
+    own = [_bound(pub, pub.circuit.copy(), pub.parameter_values) for pub in numbered]
     try:
         # Without the device, which only dynamical decoupling asks for, and refuses then.
-        made, executor_options = prepare(numbered, options)
-        mitigated: Any = made.passthrough_data
-        is_random = any(it["mitigation"] not in _FIXED for it in mitigated["qiskit_mitigation"])
-        if is_random or not hasattr(made, _ROLE):
+        made, executor_options = _PREPARE[kind](own, options)
+        mitigated = made.passthrough_data.get("qiskit_mitigation", ())
+        if any(it["mitigation"] not in _FIXED for it in mitigated) or not hasattr(made, _ROLE):
             return None
-        form = _Form(made, executor_options, tuple(_places(item) for item in made.items))
-        expected, _ = prepare(pubs, options)
-        is_same = _content(form.filled(values, options).program) == _content(expected)
+        places = tuple(_places(item) for item in made.items)
+        form = _Form(made, _ROLES[kind], executor_options, places)
+        expected, _ = _PREPARE[kind](pubs, options)
+        setattr(expected, _ROLE, _ROLES[kind])
+        if _content(form.filled(values, options).program) != _content(expected):
+            return None
     except Exception as error:  # noqa: BLE001 - the public way tells what is wrong, if anything is
         _logger.debug("A program cannot be filled: %s", error)
         return None
-    return form if is_same else None
+    return _encoded_once(form, values, options) or form
+
+
+def _encoded_once(
+    form: _Form, values: NDArray[np.float64], options: PrimitiveOptions
+) -> _Form | None:
+    """Return the form with its encoding; None if the service does not read what is filled in."""
+    try:
+        made = form.filled(values, options)
+        encoding = encoded(made.program, made.options)
+        better = replace(form, program=EncodedProgram.from_(form.program), encoding=encoding)
+        other = better.filled(values + 1.0, options).program
+        is_same = _content(decoded(other.encoding)) == _content(other)
+    except Exception as error:  # noqa: BLE001 - then the client encodes every job, as it always did
+        _logger.debug("A program has to be encoded anew each time: %s", error)
+        return None
+    return better if is_same else None
 
 
 def _places(item: Any) -> NDArray[np.int64] | None:
-    if not isinstance(item, SamplexItem) or _VALUES not in item.samplex_arguments:
+    """Return which of the numbers stands where among the values of an item."""
+    if isinstance(item, CircuitItem):
+        values = item.circuit_arguments
+    elif isinstance(item, SamplexItem) and _VALUES in item.samplex_arguments:
+        values = item.samplex_arguments[_VALUES]
+    else:
         return None
-    return np.asarray(item.samplex_arguments[_VALUES]).astype(np.int64)
+    return np.asarray(values).astype(np.int64)
 
 
-def _with_values(item: SamplexItem, values: NDArray[np.float64]) -> SamplexItem:
+def _with_values(item: Any, values: NDArray[np.float64]) -> CircuitItem | SamplexItem:
+    if isinstance(item, CircuitItem):
+        return CircuitItem(item.circuit, circuit_arguments=values, chunk_size=item.chunk_size)
     return SamplexItem(
         item.circuit,
         item.samplex,
@@ -188,6 +235,7 @@ def _with_values(item: SamplexItem, values: NDArray[np.float64]) -> SamplexItem:
 def _content(program: QuantumProgram) -> str:
     """Return all there is to a program, its references by the order in which they come."""
     names: dict[str, str] = {}
+    content = repr((plain(program), getattr(program, _ROLE)))
     return _REFERENCE.sub(
-        lambda found: names.setdefault(found.group(), f"basis {len(names)}"), repr(plain(program))
+        lambda found: names.setdefault(found.group(), f"basis {len(names)}"), content
     )
