@@ -22,6 +22,7 @@ from httpx import TransportError
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from benchmarks.endings.servers import ROOT
 from benchmarks.endings.waiting import wait_until
@@ -141,8 +142,9 @@ class _Supervised(Place):
         """Kill the supervisor, and withdraw what was asked of it: it may not have begun."""
         super().stop()
         if self._asked_for is not None:
-            # A server that a trial has killed starts nothing any more.
-            with suppress(ObjectNotFound, TransportError):
+            # A server that a trial has killed starts nothing any more, and is not waited for.
+            impatient = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1})
+            with suppress(ObjectNotFound, TransportError), impatient:
                 self._client.delete_flow_run(self._asked_for)
             self._asked_for = None
 

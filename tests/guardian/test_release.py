@@ -21,7 +21,7 @@ from prefect_qsession.adapters.guardian.sidecar import (
     send_request,
 )
 from prefect_qsession.emulator import Answer, Drop, Fault
-from prefect_qsession.vocabulary.records import Ward
+from prefect_qsession.vocabulary.records import HttpRequest, Ward
 from prefect_qsession.vocabulary.states import Outcome
 from tests.guardian.conftest import outcomes
 
@@ -139,12 +139,18 @@ def test_a_key_that_is_refused_again_and_again_is_given_up(open_ward, emulator, 
     assert [] == ledger.asked
 
 
-def test_a_service_that_is_gone_is_given_up_after_five_minutes(open_ward, ledger):
-    """No guardian stays for ever, and none asks the whole time."""
+@pytest.fixture
+def unused_url():
+    """Return an address where nobody answers."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        attempt = Attempt(open_ward(forget=ledger.forget, runtime_url=nowhere, auth_url=nowhere))
+        yield f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+def test_a_service_that_is_gone_is_given_up_after_five_minutes(open_ward, ledger, unused_url):
+    """No guardian stays for ever, and none asks the whole time."""
+    nowhere = {"runtime_url": unused_url, "auth_url": unused_url}
+    attempt = Attempt(open_ward(forget=ledger.forget, **nowhere))
 
     assert not attempt.confirmed
     assert GIVE_UP_SECONDS - LONGEST_PAUSE_SECONDS < sum(attempt.pauses) <= GIVE_UP_SECONDS
@@ -171,6 +177,19 @@ def test_an_api_that_is_busy_is_asked_again(what, statuses, pauses, open_ward, l
     assert attempt.confirmed
     assert pauses == attempt.pauses
     assert len(pauses) + 1 == len(ledger.asked)
+
+
+@pytest.mark.parametrize("what", ["forget", "tell"])
+def test_an_api_that_is_gone_is_not_waited_for(what, open_ward, unused_url):
+    """The guardian ends with the flow's process, whatever else has ended with it."""
+    gone = {
+        "forget": HttpRequest("DELETE", unused_url),
+        "tell": {outcome: HttpRequest("POST", unused_url, body="") for outcome in Outcome},
+    }
+    attempt = Attempt(open_ward(**{what: gone[what]}))
+
+    assert attempt.confirmed
+    assert [0.25] == attempt.pauses
 
 
 @pytest.mark.parametrize("status", [302, 307])

@@ -126,13 +126,13 @@ def deliver(request: Message, send: Send, wait: Wait, chance: Chance) -> bool:
     Send a request to the Prefect API until it is confirmed; return whether it was.
 
     An API on SQLite answers 503 while its database is locked. Given up after some eight seconds of
-    pauses: the session is over, and the reaper strikes what is left.
+    pauses, or two without an answer: the session is over, and the reaper strikes what is left.
     """
     for tries in range(DELIVERY_TRIES):
         if tries:
             wait(pause_after(tries, chance()))
         status, _ = send(request)
-        if status in CONFIRMED | REFUSED:
+        if status in CONFIRMED | REFUSED or (status is None and tries):
             return status in CONFIRMED
     return False
 
