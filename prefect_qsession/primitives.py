@@ -13,7 +13,11 @@ from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
-from prefect_qsession.adapters.gateway import ClientPrimitive, check_isa
+from prefect_qsession.adapters.gateway import (
+    ClientPrimitive,
+    check_isa,
+    each_circuit_seen_once,
+)
 from prefect_qsession.jobs.session_jobs import SessionJob
 from prefect_qsession.sessions.flow_run_sessions import AnyFlowRunSession, current_flow_run_session
 
@@ -47,13 +51,15 @@ class _Bound:
     def _answer(
         self, circuits: "Iterable[QuantumCircuit]", arguments: Any, executions: int
     ) -> SessionJob:
-        # What cannot run at all must not open a session.
         circuits = tuple(circuits)
-        check_isa(circuits, self.backend())
-        submissions = self._session.submissions()
-        shape = tuple((circuit.num_qubits, len(circuit.data)) for circuit in circuits)
-        request = submissions.request(self._primitive, arguments, executions, shape)
-        return SessionJob(submissions, request, submissions.answer(request))
+        backend = self.backend()
+        with each_circuit_seen_once():
+            # What cannot run at all must not open a session.
+            check_isa(circuits, backend)
+            submissions = self._session.submissions()
+            shape = tuple((circuit.num_qubits, len(circuit.data)) for circuit in circuits)
+            request = submissions.request(self._primitive, arguments, executions, shape)
+            return SessionJob(submissions, request, submissions.answer(request))
 
 
 class SessionEstimator(_Bound, BaseEstimatorV2):  # type: ignore[misc]  # Qiskit ships no types

@@ -26,7 +26,7 @@ from qiskit.circuit.classical import expr, types
 from qiskit.circuit.library import RXGate, RZGate, XGate, YGate
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
-from qiskit.quantum_info import PauliLindbladMap, SparsePauliOp
+from qiskit.quantum_info import Clifford, PauliLindbladMap, SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_ibm_runtime import options, options_models
 from qiskit_ibm_runtime.fake_provider import FakeBrisbane
@@ -34,6 +34,7 @@ from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from samplomatic import ChangeBasis, InjectNoise, Tag, Twirl, build
 
 from flows.ansatz import coupled_cluster
+from prefect_qsession.adapters.gateway.circuits import each_circuit_seen_once
 from prefect_qsession.adapters.gateway.fingerprints import fingerprint
 from prefect_qsession.adapters.gateway.plain import plain
 
@@ -267,12 +268,17 @@ CHANGES = {
     "angle": lambda c: put(c, 0, RZGate(0.4), [c.qubits[0]]),
     "last bit of an angle": lambda c: put(c, 0, RZGate(np.nextafter(0.3, 1)), [c.qubits[0]]),
     "angle bound": lambda c: c.assign_parameters({ANGLE: 0.5}, inplace=True),
-    "factor": lambda c: put(c, 2, RXGate((2 + 2e-14) * ANGLE + 1), [c.qubits[1]]),
-    "term": lambda c: put(c, 2, RXGate(2 * ANGLE + 1 + 2e-14), [c.qubits[1]]),
+    "last bit of a factor": lambda c: put(
+        c, 2, RXGate(np.nextafter(2, 3) * ANGLE + 1), [c.qubits[1]]
+    ),
+    "last bit of a term": lambda c: put(
+        c, 2, RXGate(2 * ANGLE + np.nextafter(1, 2)), [c.qubits[1]]
+    ),
     "gate": lambda c: put(c, 3, YGate(), [c.qubits[0]]),
     "qubit": lambda c: put(c, 3, XGate(), [c.qubits[1]]),
     "label of a gate": lambda c: put(c, 3, labelled(XGate(), "x"), [c.qubits[0]]),
     "reset": lambda c: put(c, 4, Reset(), [c.qubits[0]]),
+    "delay": lambda c: put(c, 4, Delay(10), [c.qubits[0]]),
     "barrier": lambda c: put(c, 5, Barrier(1), [c.qubits[0]]),
     "label of a barrier": lambda c: put(c, 5, Barrier(2, label="b"), c.qubits),
     "measured into": lambda c: put(c, 6, Measure(), [c.qubits[0]], [c.clbits[1]]),
@@ -292,7 +298,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_circuit_that_is_changed_in_place_is_another(change):
-    """What is remembered of it is only what has not changed."""
+    """Nothing is remembered of a circuit between two requests."""
     circuit = changeable()
     before = plain(circuit)
     assert before == plain(circuit)
@@ -306,7 +312,7 @@ def test_a_circuit_that_is_changed_in_place_is_another(change):
 
 @pytest.mark.parametrize(("length", "unit"), [(11, "dt"), (10, "ns")])
 def test_a_delay_that_is_changed_in_place_is_another(length, unit):
-    """A comparison of circuits misses it."""
+    """Its length and its unit count."""
     circuit = circuit_of(lambda c: c.delay(10, 0))
     before = plain(circuit)
     put(circuit, 0, Delay(length, unit), [circuit.qubits[0]])
@@ -325,7 +331,7 @@ def test_a_delay_that_is_changed_in_place_is_another(length, unit):
     ids=["parameter", "definition", "longer", "empty"],
 )
 def test_a_gate_that_is_changed_inside_its_circuit_is_another(change):
-    """Nothing is remembered where a comparison may miss what is in a gate."""
+    """What is in a gate of one's own counts, down to its definition."""
     circuit = own_gate()
     before = plain(circuit)
     assert before == plain(own_gate())
@@ -334,13 +340,39 @@ def test_a_gate_that_is_changed_inside_its_circuit_is_another(change):
     assert before != plain(circuit)
 
 
-def test_a_circuit_in_the_place_of_one_that_is_gone_is_its_own():
-    """Nothing is known by an identity alone, which Python gives away again."""
-    found = set()
-    for number in range(200):
-        found.add(repr(plain(circuit_of(lambda c, angle=number: c.rz(angle / 100, 0)))))
+def test_a_circuit_is_looked_at_once_in_a_request():
+    """The same circuit; one that takes the place of another in memory is looked at itself."""
+    circuit, others = changeable(), set()
+    with each_circuit_seen_once():
+        before = plain(circuit)
+        circuit.x(0)
+        assert before == plain(circuit)
+        for number in range(200):
+            others.add(repr(plain(circuit_of(lambda c, angle=number: c.rz(angle / 100, 0)))))
 
-    assert 200 == len(found)
+    assert 200 == len(others)
+    assert before != plain(circuit)
+
+
+def test_what_is_no_instruction_in_a_circuit_makes_it_unlike_any_other(caplog):
+    """A Clifford can stand in a circuit, and in the definition of a gate."""
+    gate = Gate("own", 1, [])
+    gate.definition = QuantumCircuit(1)
+    gate.definition.append(Clifford(XGate()), [0])
+    for operation in (Clifford(XGate()), gate):
+        circuit = circuit_of(lambda c, one=operation: c.append(one, [0]))
+
+        assert plain(circuit) != plain(circuit)
+    assert "Clifford" in caplog.text
+
+
+def test_a_copy_of_a_dynamic_circuit_is_the_same():
+    """Qiskit writes the condition of a copy in another way."""
+    circuit = circuit_of(lambda c: c.measure(0, 0))
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+
+    assert plain(circuit) == plain(circuit.copy())
 
 
 def test_bits_count_by_their_place():

@@ -16,6 +16,8 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
+from prefect_qsession.adapters.gateway import programs
+from prefect_qsession.adapters.gateway.circuits import each_circuit_seen_once
 from prefect_qsession.adapters.gateway.encodings import (
     EncodedExecutor,
     EncodedProgram,
@@ -108,12 +110,12 @@ def measured(pubs):
 
 def check_each_is_what_the_client_makes(kind, prepare, ask, asked):
     """Ask four times, with new values and tags each time; hold all but the first to the client."""
-    programs = PreparedPrograms()
-    assert programs.fill(kind, ask(), asked()) is None
+    kept = PreparedPrograms()
+    assert kept.fill(kind, ask(), asked()) is None
     for number in range(3):
         pubs, wanted = ask(), asked()
         wanted.environment.job_tags = [f"job {number}"]
-        ready = programs.fill(kind, pubs, wanted)
+        ready = kept.fill(kind, pubs, wanted)
         expected, executor_options = prepare(pubs, wanted)
 
         assert ready is not None
@@ -161,7 +163,7 @@ def test_the_clients_executor_sends_what_a_program_brings_along():
 
 def test_other_circuits_options_and_shapes_are_others():
     """Only what differs in values alone shares a program."""
-    programs = PreparedPrograms()
+    kept = PreparedPrograms()
     others = [
         ([pub(ANSATZ)], options()),
         ([pub(COMPUTED)], options()),
@@ -171,7 +173,7 @@ def test_other_circuits_options_and_shapes_are_others():
         ([pub(ANSATZ)], options(max_execution_time=10)),
     ]
 
-    assert [None] * len(others) == [programs.fill("estimator", *other) for other in others]
+    assert [None] * len(others) == [kept.fill("estimator", *other) for other in others]
 
 
 @pytest.mark.parametrize(
@@ -185,25 +187,23 @@ def test_other_circuits_options_and_shapes_are_others():
 )
 def test_what_the_client_makes_at_random_or_for_the_device_it_makes_anew(asked):
     """Gates are folded, and errors sampled, differently for each job."""
-    programs = PreparedPrograms()
+    kept = PreparedPrograms()
 
-    assert [None] * 3 == [
-        programs.fill("estimator", [pub(ANSATZ)], options(**asked)) for _ in range(3)
-    ]
+    assert [None] * 3 == [kept.fill("estimator", [pub(ANSATZ)], options(**asked)) for _ in range(3)]
     # It is not tried again each time.
-    assert [None] == list(programs._forms.values())
+    assert [None] == list(kept._forms.values())
 
 
 @pytest.mark.parametrize("kind", ["estimator", "sampler"])
 def test_a_circuit_that_was_changed_in_place_is_another(kind):
     """It does not tell; its content does. And what was kept of it is as it was."""
-    programs, circuit = PreparedPrograms(), ANSATZ[0].copy()
+    kept, circuit = PreparedPrograms(), ANSATZ[0].copy()
     asked = {"estimator": EstimatorOptions, "sampler": SamplerOptions}[kind]()
 
     def ask(circuit):
         pubs = [pub((circuit, ANSATZ[1]))]
         pubs = pubs if kind == "estimator" else measured(pubs)
-        return programs.fill(kind, pubs, asked)
+        return kept.fill(kind, pubs, asked)
 
     ask(circuit)
     before = ask(circuit).program.items[0].circuit.copy()
@@ -214,19 +214,83 @@ def test_a_circuit_that_was_changed_in_place_is_another(kind):
     assert before == ask(unchanged).program.items[0].circuit
 
 
+def test_requests_beside_the_one_that_is_prepared_go_the_clients_way(monkeypatch):
+    """They do not prepare the same again; what was prepared serves those that come later."""
+    kept, made = PreparedPrograms(), []
+    make = programs._form
+
+    def beside(*request):
+        made.append(request)
+        assert kept.fill("estimator", [pub(ANSATZ)], options()) is None
+        return make(*request)
+
+    monkeypatch.setattr(programs, "_form", beside)
+    ready = [kept.fill("estimator", [pub(ANSATZ)], options()) is not None for _ in range(4)]
+
+    assert [False, True, True, True] == ready
+    assert 1 == len(made)
+
+
+def test_a_program_whose_preparation_was_cut_off_is_prepared_later(monkeypatch):
+    """By a task's timeout, say."""
+    kept = PreparedPrograms()
+
+    def cut_off(*_):
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(programs, "_form", cut_off)
+        kept.fill("estimator", [pub(ANSATZ)], options())
+        with pytest.raises(TimeoutError):
+            kept.fill("estimator", [pub(ANSATZ)], options())
+
+    assert kept.fill("estimator", [pub(ANSATZ)], options()) is not None
+
+
+def test_a_circuit_that_changes_while_it_is_prepared_is_not_kept():
+    """What is known by its old content must not be made of the new."""
+    kept, circuit = PreparedPrograms(), ANSATZ[0].copy()
+    for _ in range(2):
+        with each_circuit_seen_once():
+            numbered, _ = programs._numbered([pub((circuit, ANSATZ[1]))])
+            programs.fingerprint("estimator", numbered, options())
+            circuit.x(0)
+            filled = kept.fill("estimator", [pub((circuit, ANSATZ[1]))], options())
+            circuit.data.pop()
+
+        assert filled is None
+    assert [None] == list(kept._forms.values())
+
+
+def test_a_dynamic_circuit_is_filled():
+    """What it does may depend on what was measured."""
+    kept, circuit = PreparedPrograms(), QuantumCircuit(5, 2)
+    circuit.rz(Parameter("angle"), 0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    ready = [
+        kept.fill("sampler", [SamplerPub.coerce((circuit, [angle]))], SamplerOptions())
+        for angle in (0.1, 0.2, 0.3)
+    ]
+
+    assert [False, True, True] == [one is not None for one in ready]
+
+
 def test_the_latest_programs_are_kept():
     """Nothing grows with the number of circuits."""
-    programs = PreparedPrograms()
+    kept = PreparedPrograms()
     for shots in range(1, KEPT + 2):
-        programs.fill("estimator", [pub(BARE)], options(default_shots=shots))
+        kept.fill("estimator", [pub(BARE)], options(default_shots=shots))
 
-    assert programs.fill("estimator", [pub(BARE)], options(default_shots=1)) is None
-    assert programs.fill("estimator", [pub(BARE)], options(default_shots=KEPT + 1)) is not None
+    assert kept.fill("estimator", [pub(BARE)], options(default_shots=1)) is None
+    assert kept.fill("estimator", [pub(BARE)], options(default_shots=KEPT + 1)) is not None
 
 
 def test_what_the_client_refuses_is_left_to_it():
     """It says what is wrong, when it is asked."""
-    programs = PreparedPrograms()
+    kept = PreparedPrograms()
     projectors = EstimatorPub.coerce((BARE[0], {"0" * BARE[0].num_qubits: 1.0}))
 
-    assert [None] * 3 == [programs.fill("estimator", [projectors], options()) for _ in range(3)]
+    assert [None] * 3 == [kept.fill("estimator", [projectors], options()) for _ in range(3)]

@@ -6,6 +6,7 @@ when it is needed.
 
 from prefect_qsession.adapters.gateway.access import service_access
 from prefect_qsession.adapters.gateway.charges import JobCharge, charges, run_charges
+from prefect_qsession.adapters.gateway.circuits import each_circuit_seen_once
 from prefect_qsession.adapters.gateway.examination import ahead_of_service, instance_details
 from prefect_qsession.adapters.gateway.fingerprints import fingerprint
 from prefect_qsession.adapters.gateway.jobs import (
@@ -37,6 +38,7 @@ __all__ = [
     "charges",
     "check_isa",
     "connect",
+    "each_circuit_seen_once",
     "find_backend",
     "find_session",
     "fingerprint",

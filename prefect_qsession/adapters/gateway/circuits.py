@@ -1,8 +1,9 @@
 """Circuits made plain: what is done to which bit, and nothing of how the circuit came about."""
 
 import hashlib
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -21,7 +22,6 @@ from qiskit.circuit.classical import expr
 from samplomatic import annotations
 
 from prefect_qsession.adapters.gateway.plain import plain, unlike
-from prefect_qsession.adapters.gateway.remembering import remembered
 
 _PARTS = {
     expr.Value: ("value",),
@@ -41,6 +41,26 @@ _ANNOTATIONS = {
 """Those whose public attributes are all there is to them."""
 
 
+_Digests = dict[int, tuple[QuantumCircuit, str]]
+"""By identity, each with what it was made of: so that no other circuit gets the same identity."""
+
+_digests: ContextVar[_Digests | None] = ContextVar("qsession_digests", default=None)
+
+
+@contextmanager
+def each_circuit_seen_once() -> Iterator[None]:
+    """
+    Have every circuit looked at only once inside, which takes milliseconds for a large one.
+
+    No longer than for one request: a circuit does not tell when an instruction is replaced.
+    """
+    token = _digests.set({})
+    try:
+        yield
+    finally:
+        _digests.reset(token)
+
+
 @plain.register(QuantumCircuit)
 def _circuit(circuit: Any) -> Any:
     clbits = {bit: position for position, bit in enumerate(circuit.clbits)}
@@ -53,24 +73,31 @@ def _circuit(circuit: Any) -> Any:
         # The order in which values are bound.
         [parameter.name for parameter in circuit.parameters],
         plain(circuit.global_phase),
-        remembered.recall(circuit, "digest", partial(_digest, circuit, clbits)),
+        _digest(circuit, clbits),
     )
 
 
 def _digest(circuit: Any, clbits: Mapping[Any, int]) -> str:
     """Return a digest of the instructions: of what is done to which bit."""
+    known = _digests.get()
+    if known and (found := known.get(id(circuit))):
+        return found[1]
     qubits = {bit: position for position, bit in enumerate(circuit.qubits)}
-    instructions: list[Any] = []
+    # As text at once: a list of lists sets the garbage collector off, which takes as long again.
+    parts: list[str] = []
     for instruction in circuit.data:
-        at = list(map(qubits.__getitem__, instruction.qubits))
+        at = [qubits[bit] for bit in instruction.qubits]
         if instruction.is_standard_gate():
             # The short way for nearly all: making the gate's object takes longer than the rest.
             params = [one if type(one) is float else plain(one) for one in instruction.params]
-            instructions.append((instruction.name, instruction.label, params, at))
+            parts.append(f"{instruction.name!r} {instruction.label!r} {params} {at}")
         else:
             into = [clbits[bit] for bit in instruction.clbits]
-            instructions.append((plain_operation(instruction.operation, clbits), at, into))
-    return hashlib.blake2b(repr(instructions).encode(), digest_size=16).hexdigest()
+            parts.append(f"{plain_operation(instruction.operation, clbits)} {at} {into}")
+    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    if known is not None:
+        known[id(circuit)] = (circuit, digest)
+    return digest
 
 
 def _variables(circuit: Any) -> Any:
@@ -105,7 +132,8 @@ def _placed(value: Any, clbits: Mapping[Any, int]) -> Any:
         case ClassicalRegister():
             return ("register", value.name, [clbits[bit] for bit in value])
         case (target, int(number)):
-            return [_placed(target, clbits), number]
+            # A copy of a circuit has True where its original has 1.
+            return [_placed(target, clbits), int(number)]
         case expr.Expr():
             return _node(value, clbits)
     return plain(value)

@@ -8,8 +8,9 @@ modules of their own until its top-level names switch to them. The legacy ones s
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import (
@@ -32,9 +33,9 @@ from qiskit_ibm_runtime.utils.utils import is_isa_circuit
 
 from prefect_qsession.adapters.gateway.encodings import EncodedExecutor
 from prefect_qsession.adapters.gateway.errors import translated
+from prefect_qsession.adapters.gateway.plain import plain
 from prefect_qsession.adapters.gateway.preflight import submitting
 from prefect_qsession.adapters.gateway.programs import PreparedPrograms
-from prefect_qsession.adapters.gateway.remembering import remembered
 from prefect_qsession.exceptions import InvalidOptions, NotISA
 
 Kind = Literal["estimator", "sampler", "executor"]
@@ -109,15 +110,36 @@ class ClientPrimitive:
             return self._class(mode=mode, options=options).run(arguments)
 
 
+@dataclass
+class _Checked:
+    target: Any
+    circuits: set[str] = field(default_factory=set)
+    """What was found to be ISA, by content."""
+
+
+_checked: "WeakKeyDictionary[IBMBackend, _Checked]" = WeakKeyDictionary()
+
+MOST_CHECKED = 1000
+"""Circuits of a backend that are remembered at a time."""
+
+
 def check_isa(circuits: Iterable[QuantumCircuit], backend: IBMBackend) -> None:
     """
     Make sure that every circuit uses only gates and qubits that the backend has.
+
+    What was found to be so is not looked at again, as long as the backend has the same target.
 
     Raises:
         NotISA: One does not; the message names the circuit and its first foreign instruction.
     """
     target = backend.target
+    checked = _checked.get(backend)
+    if checked is None or checked.target is not target or len(checked.circuits) > MOST_CHECKED:
+        checked = _checked[backend] = _Checked(target)
     for circuit in circuits:
-        check = partial(is_isa_circuit, circuit, target)
-        if reason := remembered.recall(circuit, ("is ISA", target), check):
+        content = repr(plain(circuit))
+        if content in checked.circuits:
+            continue
+        if reason := is_isa_circuit(circuit, target):
             raise NotISA(circuit.name, backend.name, reason)
+        checked.circuits.add(content)

@@ -112,15 +112,16 @@ class PreparedPrograms:
     """
     Keep the programs of the latest requests, and fill them again; thread-safe.
 
-    A request that comes once costs nothing. At the second, which differs from it in values alone,
-    the client makes its program twice, and the two are compared: only if the one that is filled is
-    the one that the client makes, down to the last bit, the third and all others are filled.
+    A request that comes once costs a fingerprint. At the second, which differs from it in values
+    alone, the client makes its program twice, and the two are compared: only if the one that is
+    filled is the one that the client makes, down to the last bit, it is sent, and so are the third
+    and all others. While they are compared, requests beside that one go the client's way.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._forms: OrderedDict[Any, Any] = OrderedDict()
-        """Of each request, its form; `_ONCE`, or None if it cannot be filled."""
+        """Of each request, its form; `_ONCE`, or None if it cannot be filled, or not yet."""
 
     def fill(self, kind: str, pubs: Sequence[Pub], options: PrimitiveOptions) -> Prepared | None:
         """Return the program of a request; None if the client has to make it."""
@@ -134,12 +135,18 @@ class PreparedPrograms:
             self._forms.move_to_end(key)
             if len(self._forms) > KEPT:
                 self._forms.popitem(last=False)
+            if form is _ONCE and not is_new:
+                self._forms[key] = None
         if is_new:
             return None
         if form is _ONCE:
-            form = _form(kind, numbered, pubs, values, options)
-            with self._lock:
-                self._forms[key] = form
+            # If it is cut off, by a task's timeout say, the next request may try.
+            try:
+                form = _form(kind, key[0], numbered, pubs, values, options)
+            finally:
+                with self._lock:
+                    if key in self._forms:
+                        self._forms[key] = form
         return form.filled(values, options) if form else None
 
 
@@ -167,6 +174,7 @@ def _bound(pub: Pub, circuit: QuantumCircuit, bindings: BindingsArray) -> Pub:
 
 def _form(
     kind: str,
+    content: str,
     numbered: Sequence[Pub],
     pubs: Sequence[Pub],
     values: NDArray[np.float64],
@@ -176,6 +184,9 @@ def _form(
     # Of copies: a sampler's program has the very circuits it was made of, and users change theirs.
     own = [_bound(pub, pub.circuit.copy(), pub.parameter_values) for pub in numbered]
     try:
+        if fingerprint(kind, own, options) != content:
+            # Changed by another thread since this request was looked at.
+            return None
         # Without the device, which only dynamical decoupling asks for, and refuses then.
         made, executor_options = _PREPARE[kind](own, options)
         mitigated = made.passthrough_data.get("qiskit_mitigation", ())

@@ -54,6 +54,7 @@ UNKNOWN = 404
 CONFIRMED = frozenset({*range(200, 300), UNKNOWN})
 """Done, or no such session: either way it is not open."""
 REFUSED = frozenset({401, 403})
+DECIDED = CONFIRMED | frozenset(range(400, 500)) - {408, 425, 429}
 
 IGNORED_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGPIPE")
 """Those that a terminal, a supervisor or a shutdown sends to whatever belongs to the flow."""
@@ -128,11 +129,13 @@ def deliver(request: Message, send: Send, wait: Wait, chance: Chance) -> bool:
     An API on SQLite answers 503 while its database is locked. Given up after some eight seconds of
     pauses, or two without an answer: the session is over, and the reaper strikes what is left.
     """
+    unanswered = 0
     for tries in range(DELIVERY_TRIES):
         if tries:
             wait(pause_after(tries, chance()))
         status, _ = send(request)
-        if status in CONFIRMED | REFUSED or (status is None and tries):
+        unanswered += status is None
+        if status in DECIDED or unanswered > 1:
             return status in CONFIRMED
     return False
 
