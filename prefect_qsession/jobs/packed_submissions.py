@@ -91,6 +91,10 @@ class PackedSubmissions:
             me.answered.set()
 
     def _submit_pack(self, requests: list[Request]) -> Submission:
+        from prefect_qsession.adapters.gateway import (  # noqa: PLC0415 - slow to import
+            each_circuit_seen_once,
+        )
+
         first = requests[0]
         together = Request(
             identity=identity_of([request.identity for request in requests]),
@@ -99,7 +103,10 @@ class PackedSubmissions:
             executions=sum(request.executions for request in requests),
             kind=("pack", *(request.kind for request in requests)),
         )
-        return replace(self._submit(together), shared=Shared(together, len(requests)))
+        # Looked at again: of what others ask for, this thread may know how it was before.
+        with each_circuit_seen_once():
+            submission = self._submit(together)
+        return replace(submission, shared=Shared(together, len(requests)))
 
 
 def _kind(request: Request) -> Hashable | None:

@@ -23,7 +23,7 @@ from qiskit.circuit import (
     Reset,
 )
 from qiskit.circuit.classical import expr, types
-from qiskit.circuit.library import RXGate, RZGate, XGate, YGate
+from qiskit.circuit.library import HamiltonianGate, RXGate, RZGate, XGate, YGate
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import Clifford, PauliLindbladMap, SparsePauliOp
@@ -367,12 +367,24 @@ def test_what_is_no_instruction_in_a_circuit_makes_it_unlike_any_other(caplog):
 
 
 def test_a_copy_of_a_dynamic_circuit_is_the_same():
-    """Qiskit writes the condition of a copy in another way."""
+    """Qiskit writes the conditions and the cases of a copy in another way."""
     circuit = circuit_of(lambda c: c.measure(0, 0))
     with circuit.if_test((circuit.clbits[0], 1)):
         circuit.x(1)
+    with circuit.switch(circuit.cregs[0]) as case:
+        with case(True, 2):  # noqa: FBT003 - a label
+            circuit.x(0)
+        with case(case.DEFAULT):
+            circuit.y(0)
 
     assert plain(circuit) == plain(circuit.copy())
+
+
+def test_a_gate_whose_definition_fails_makes_its_circuit_unlike_any_other():
+    """No fingerprint raises what a gate does."""
+    circuit = circuit_of(lambda c: c.append(HamiltonianGate(np.eye(2), ANGLE), [0]))
+
+    assert plain(circuit) != plain(circuit)
 
 
 def test_bits_count_by_their_place():

@@ -3,10 +3,11 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate
-from qiskit.circuit.library import HGate
+from qiskit.circuit import Gate, Parameter
+from qiskit.circuit.library import HamiltonianGate, HGate
 from qiskit.quantum_info import Clifford
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 
@@ -51,6 +52,15 @@ def test_a_refusal_is_not_remembered():
     manila.target.add_instruction(HGate())
 
     check_isa([circuit], manila)
+
+
+def test_what_is_foreign_is_not_looked_into():
+    """A gate that cannot be defined is refused like any other."""
+    circuit = entangled()
+    circuit.append(HamiltonianGate(np.eye(2), Parameter("t")), [0])
+
+    with pytest.raises(NotISA, match="hamiltonian"):
+        check_isa([circuit], FakeManilaV2())
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,12 @@ def test_a_circuit_that_changes_while_it_is_prepared_is_not_kept():
             circuit.data.pop()
 
         assert filled is None
-    assert [None] == list(kept._forms.values())
+    unchanged = [pub((circuit, ANSATZ[1]))]
+    ready = kept.fill("estimator", unchanged, options())
+    expected, _ = prepare_estimator(unchanged, options())
+    expected._semantic_role = ROLES["estimator"]
+
+    assert _content(expected) == _content(ready.program)
 
 
 def test_a_dynamic_circuit_is_filled():

@@ -1,9 +1,9 @@
 """Circuits made plain: what is done to which bit, and nothing of how the circuit came about."""
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -21,6 +21,7 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 from samplomatic import annotations
 
+from prefect_qsession.adapters.gateway.expressions import ordered
 from prefect_qsession.adapters.gateway.plain import plain, unlike
 
 _PARTS = {
@@ -41,10 +42,14 @@ _ANNOTATIONS = {
 """Those whose public attributes are all there is to them."""
 
 
-_Digests = dict[int, tuple[QuantumCircuit, str]]
-"""By identity, each with what it was made of: so that no other circuit gets the same identity."""
+class _Seen(threading.local):
+    """Of this thread alone: others that it starts may live longer than what it does."""
 
-_digests: ContextVar[_Digests | None] = ContextVar("qsession_digests", default=None)
+    digests: dict[int, tuple[QuantumCircuit, str]] | None = None
+    """By identity, each with what it was made of: no other circuit gets that identity meanwhile."""
+
+
+_seen = _Seen()
 
 
 @contextmanager
@@ -54,11 +59,11 @@ def each_circuit_seen_once() -> Iterator[None]:
 
     No longer than for one request: a circuit does not tell when an instruction is replaced.
     """
-    token = _digests.set({})
+    before, _seen.digests = _seen.digests, {}
     try:
         yield
     finally:
-        _digests.reset(token)
+        _seen.digests = before
 
 
 @plain.register(QuantumCircuit)
@@ -79,7 +84,7 @@ def _circuit(circuit: Any) -> Any:
 
 def _digest(circuit: Any, clbits: Mapping[Any, int]) -> str:
     """Return a digest of the instructions: of what is done to which bit."""
-    known = _digests.get()
+    known = _seen.digests
     if known and (found := known.get(id(circuit))):
         return found[1]
     qubits = {bit: position for position, bit in enumerate(circuit.qubits)}
@@ -117,9 +122,14 @@ def plain_operation(operation: Any, clbits: Mapping[Any, int]) -> Any:
         names = ("condition", "target", "duration", "unit", "annotations")
         inner = [_placed(getattr(operation, name, None), clbits) for name in names]
         if isinstance(operation, SwitchCaseOp):
-            inner += [plain(labels) for labels, _ in operation.cases_specifier()]
+            for labels, _ in operation.cases_specifier():
+                inner.append([int(one) if isinstance(one, int) else plain(one) for one in labels])
     else:
-        inner = [plain(operation.definition), getattr(operation, "unit", None)]
+        try:
+            definition = operation.definition
+        except Exception:  # noqa: BLE001 - it is computed, and whatever fails there fails the job
+            return unlike(operation)
+        inner = [plain(definition), getattr(operation, "unit", None)]
     params = [_placed(one, clbits) for one in operation.params]
     return (operation.name, operation.label, params, inner)
 
@@ -131,7 +141,7 @@ def _placed(value: Any, clbits: Mapping[Any, int]) -> Any:
             return ("clbit", clbits[value])
         case ClassicalRegister():
             return ("register", value.name, [clbits[bit] for bit in value])
-        case (target, int(number)):
+        case (Clbit() | ClassicalRegister() as target, int(number)):
             # A copy of a circuit has True where its original has 1.
             return [_placed(target, clbits), int(number)]
         case expr.Expr():
@@ -153,8 +163,8 @@ def _node(node: Any, clbits: Mapping[Any, int]) -> Any:
 
 @plain.register(ParameterExpression)
 def _expression(expression: Any) -> Any:
-    # Qiskit writes every number of an expression in full, and its terms in an order of its own.
-    return ("expression", str(expression), sorted(one.name for one in expression.parameters))
+    # Qiskit writes every number of an expression in full.
+    return ("expression", *ordered(expression))
 
 
 @plain.register(Duration)

@@ -140,14 +140,18 @@ class PreparedPrograms:
         if is_new:
             return None
         if form is _ONCE:
-            # If it is cut off, by a task's timeout say, the next request may try.
             try:
-                form = _form(kind, key[0], numbered, pubs, values, options)
+                # Of copies: a sampler's program has the very circuits it was made of.
+                own = [_bound(pub, pub.circuit.copy(), pub.parameter_values) for pub in numbered]
+                # If another thread has changed them since, it is not what it is known by.
+                if fingerprint(kind, own, options) == key[0]:
+                    form = _form(kind, own, pubs, values, options)
             finally:
+                # What was cut off, by a task's timeout say, the next request may try.
                 with self._lock:
-                    if key in self._forms:
+                    if key in self._forms and self._forms[key] is None:
                         self._forms[key] = form
-        return form.filled(values, options) if form else None
+        return form.filled(values, options) if isinstance(form, _Form) else None
 
 
 def _numbered(pubs: Sequence[Pub]) -> tuple[list[Pub], NDArray[np.float64]]:
@@ -174,21 +178,15 @@ def _bound(pub: Pub, circuit: QuantumCircuit, bindings: BindingsArray) -> Pub:
 
 def _form(
     kind: str,
-    content: str,
     numbered: Sequence[Pub],
     pubs: Sequence[Pub],
     values: NDArray[np.float64],
     options: PrimitiveOptions,
 ) -> _Form | None:
     """Return the program that was made of numbers, if it can be filled; None if it cannot."""
-    # Of copies: a sampler's program has the very circuits it was made of, and users change theirs.
-    own = [_bound(pub, pub.circuit.copy(), pub.parameter_values) for pub in numbered]
     try:
-        if fingerprint(kind, own, options) != content:
-            # Changed by another thread since this request was looked at.
-            return None
         # Without the device, which only dynamical decoupling asks for, and refuses then.
-        made, executor_options = _PREPARE[kind](own, options)
+        made, executor_options = _PREPARE[kind](numbered, options)
         mitigated = made.passthrough_data.get("qiskit_mitigation", ())
         if any(it["mitigation"] not in _FIXED for it in mitigated) or not hasattr(made, _ROLE):
             return None
