@@ -1,9 +1,9 @@
 """
 What is sent of a program: encoded once, and sent again with other values.
 
-For every job the client writes each circuit as QPY, compresses it, and checks what it wrote: 6 ms
-for four qubits of a device that has 127 (`benchmarks.preparing`), more for more gates, in which the
-session is billed and the QPU waits.
+For every job the client writes each circuit as QPY, compresses it, and checks what it wrote: 7 ms
+for four qubits of a device that has 127, more for more gates, in which the session is billed and
+the QPU waits.
 """
 
 from collections.abc import Mapping, Sequence
