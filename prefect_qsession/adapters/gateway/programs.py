@@ -3,8 +3,8 @@ The program of a client-side primitive, made once and filled again where only th
 
 For every job the client boxes the circuit anew, builds what draws its randomizations, makes a
 calibration, and encodes all of it: 70 ms for four qubits of a device that has 127
-(`benchmarks.preparing`), in which the session is billed and the QPU waits. An iteration changes nothing of it but the values of the
-parameters, and those stand in one array of the program.
+(`benchmarks.preparing`), in which the session is billed and the QPU waits. An iteration changes
+nothing of it but the values of the parameters, and those stand in one array of the program.
 """
 
 import logging
