@@ -45,40 +45,40 @@ def _sum(node: ast.expr) -> list[Any]:
 
 
 def _terms(node: ast.expr, sign: int) -> Iterator[Any]:
-    match node:
-        case ast.BinOp(left, ast.Add(), right):
-            yield from _terms(left, sign)
-            yield from _terms(right, sign)
-        case ast.BinOp(left, ast.Sub(), right):
-            yield from _terms(left, sign)
-            yield from _terms(right, -sign)
-        case ast.UnaryOp(ast.USub(), operand):
-            yield from _terms(operand, -sign)
-        case _:
-            factors = list(_factors(node, 1))
-            changes = factors.count(_MINUS)
-            yield (
-                sign * (-1) ** changes,
-                sorted((one for one in factors if one != _MINUS), key=repr),
-            )
+    for each, operand in _operands(node, ast.Add, ast.Sub, sign):
+        match operand:
+            case ast.UnaryOp(ast.USub(), inner):
+                yield from _terms(inner, -each)
+            case _:
+                factors = list(_factors(operand, 1))
+                changes = factors.count(_MINUS)
+                product = sorted((one for one in factors if one != _MINUS), key=repr)
+                yield (each * (-1) ** changes, product)
 
 
 def _factors(node: ast.expr, power: int) -> Iterator[Any]:
-    match node:
-        case ast.BinOp(left, ast.Mult(), right):
-            yield from _factors(left, power)
-            yield from _factors(right, power)
-        case ast.BinOp(left, ast.Div(), right):
-            yield from _factors(left, power)
-            yield from _factors(right, -power)
-        case ast.UnaryOp(ast.USub(), operand):
-            yield _MINUS
-            yield from _factors(operand, power)
-        case ast.BinOp(left, ast.Pow(), right):
-            yield (power, "**", _sum(left), _sum(right))
-        case ast.BinOp():
-            yield (power, _sum(node))
-        case ast.Call(ast.Name(name), arguments):
-            yield (power, name, [_sum(one) for one in arguments])
-        case _:
-            yield (power, ast.unparse(node))
+    for each, operand in _operands(node, ast.Mult, ast.Div, power):
+        match operand:
+            case ast.UnaryOp(ast.USub(), inner):
+                yield _MINUS
+                yield from _factors(inner, each)
+            case ast.BinOp(left, ast.Pow(), right):
+                yield (each, "**", _sum(left), _sum(right))
+            case ast.BinOp():
+                yield (each, _sum(operand))
+            case ast.Call(ast.Name(name), arguments):
+                yield (each, name, [_sum(one) for one in arguments])
+            case _:
+                yield (each, ast.unparse(operand))
+
+
+def _operands(
+    node: ast.expr, operation: type[ast.operator], inverse: type[ast.operator], sign: int
+) -> Iterator[tuple[int, ast.expr]]:
+    """Return what an operation and its inverse join: each with the sign, or that turned round."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, operation | inverse):
+        turned = -sign if isinstance(node.op, inverse) else sign
+        yield from _operands(node.left, operation, inverse, sign)
+        yield from _operands(node.right, operation, inverse, turned)
+    else:
+        yield sign, node
