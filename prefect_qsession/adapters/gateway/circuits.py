@@ -1,6 +1,5 @@
 """Circuits made plain: what is done to which bit, and nothing of how the circuit came about."""
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from qiskit.circuit.classical import expr
 from samplomatic import annotations
 
 from prefect_qsession.adapters.gateway.expressions import ordered
-from prefect_qsession.adapters.gateway.plain import plain, unlike
+from prefect_qsession.adapters.gateway.plain import digest, plain, unlike
 
 _PARTS = {
     expr.Value: ("value",),
@@ -99,10 +98,10 @@ def _digest(circuit: Any, clbits: Mapping[Any, int]) -> str:
         else:
             into = [clbits[bit] for bit in instruction.clbits]
             parts.append(f"{plain_operation(instruction.operation, clbits)} {at} {into}")
-    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    made = digest("\n".join(parts))
     if known is not None:
-        known[id(circuit)] = (circuit, digest)
-    return digest
+        known[id(circuit)] = (circuit, made)
+    return made
 
 
 def _variables(circuit: Any) -> Any:

@@ -6,7 +6,6 @@ asked is made plain first (`plain`, `circuits`), and that is hashed.
 """
 
 import base64
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from samplomatic.samplex import Samplex
 from samplomatic.serialization import samplex_to_json
 
 from prefect_qsession.adapters.gateway.circuits import plain_operation
-from prefect_qsession.adapters.gateway.plain import attributes, plain, unlike
+from prefect_qsession.adapters.gateway.plain import attributes, digest, plain, unlike
 
 
 def fingerprint(
@@ -50,7 +49,7 @@ def fingerprint(
         options: The client's own options object.
     """
     asked = (program, plain(arguments), _options(options))
-    return hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()
+    return digest(repr(asked))
 
 
 def _options(options: Any) -> Any:

@@ -34,6 +34,11 @@ def plain(value: Any) -> Any:
     return unlike(value)
 
 
+def digest(text: str) -> str:
+    """Return 32 hex digits that stand for a text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def unlike(value: Any) -> Any:
     """Return what equals nothing else, not even the next such; logged once for each type."""
     _tell(type(value).__qualname__)

@@ -33,7 +33,7 @@ from qiskit_ibm_runtime.utils.utils import is_isa_circuit
 
 from prefect_qsession.adapters.gateway.encodings import EncodedExecutor
 from prefect_qsession.adapters.gateway.errors import translated
-from prefect_qsession.adapters.gateway.plain import plain
+from prefect_qsession.adapters.gateway.plain import digest, plain
 from prefect_qsession.adapters.gateway.preflight import submitting
 from prefect_qsession.adapters.gateway.programs import PreparedPrograms
 from prefect_qsession.exceptions import InvalidOptions, NotISA
@@ -142,7 +142,7 @@ def check_isa(circuits: Iterable[QuantumCircuit], backend: IBMBackend) -> None:
     known = {*target.operation_names, *_EVERYWHERE}
     for circuit in circuits:
         # What is foreign is not looked into: it may be large, or fail there.
-        content = repr(plain(circuit)) if known.issuperset(circuit.count_ops()) else None
+        content = digest(repr(plain(circuit))) if known.issuperset(circuit.count_ops()) else None
         if content in checked.circuits:
             continue
         if reason := is_isa_circuit(circuit, target):
