@@ -68,14 +68,7 @@ def encoded(program: QuantumProgram, options: ExecutorOptions) -> Any:
 
 
 def decoded(encoding: Any) -> QuantumProgram:
-    """
-    Return the program that the service reads of what is sent.
-
-    Raises:
-        LookupError: The client does not say.
-    """
-    if _client is None:
-        raise LookupError("The client's decoder is not where it was.")
+    """Return the program that the service reads of what is sent, as `encoded` has returned it."""
     # By way of what is sent: the model itself remembers what it was made of.
     sent = encoding.model_dump(mode="json")
     program, _ = _client.decoder(_client.model.model_validate(sent))

@@ -83,26 +83,23 @@ class _Form:
     """A program that was made of numbers in the place of values: they tell where each goes."""
 
     program: QuantumProgram
-    role: str
+    """With the encoding that others are made from, if it brings one along."""
     options: ExecutorOptions
     places: tuple[NDArray[np.int64] | None, ...]
     """For each item, which of all values stands where; None for one without parameters."""
-    encoding: Any = None
-    """What the client would send of it; None if every program is left to be encoded anew."""
 
     def filled(self, values: NDArray[np.float64], options: PrimitiveOptions) -> Prepared:
         """Return the program with these values, for options that differ in their tags alone."""
         of_items = [None if places is None else values[places] for places in self.places]
         environment = options.environment.model_dump()
         program = copy(self.program)
-        setattr(program, _ROLE, self.role)
         program.items = [
             item if new is None else _with_values(item, new)
             for item, new in zip(self.program.items, of_items, strict=True)
         ]
         program.passthrough_data = with_environment(program.passthrough_data, environment)
         if isinstance(program, EncodedProgram):
-            program.encoding = refilled(self.encoding, _VALUES, of_items, environment)
+            program.encoding = refilled(program.encoding, _VALUES, of_items, environment)
         executor_options = copy(self.options)
         executor_options.environment = options.environment
         return Prepared(program, executor_options)
@@ -186,14 +183,12 @@ def _form(
     """Return the program that was made of numbers, if it can be filled; None if it cannot."""
     try:
         # Without the device, which only dynamical decoupling asks for, and refuses then.
-        made, executor_options = _PREPARE[kind](numbered, options)
-        mitigated = made.passthrough_data.get("qiskit_mitigation", ())
-        if any(it["mitigation"] not in _FIXED for it in mitigated) or not hasattr(made, _ROLE):
+        made, executor_options = _prepared(kind, numbered, options)
+        mitigated: Any = made.passthrough_data
+        if any(it["mitigation"] not in _FIXED for it in mitigated.get("qiskit_mitigation", ())):
             return None
-        places = tuple(_places(item) for item in made.items)
-        form = _Form(made, _ROLES[kind], executor_options, places)
-        expected, _ = _PREPARE[kind](pubs, options)
-        setattr(expected, _ROLE, _ROLES[kind])
+        form = _Form(made, executor_options, tuple(_places(item) for item in made.items))
+        expected, _ = _prepared(kind, pubs, options)
         if _content(form.filled(values, options).program) != _content(expected):
             return None
     except Exception as error:  # noqa: BLE001 - the public way tells what is wrong, if anything is
@@ -202,14 +197,27 @@ def _form(
     return _encoded_once(form, values, options) or form
 
 
+def _prepared(
+    kind: str, pubs: Sequence[Pub], options: PrimitiveOptions
+) -> tuple[QuantumProgram, ExecutorOptions]:
+    """Return the program as the client's primitive submits it, and the options."""
+    program, executor_options = _PREPARE[kind](pubs, options)
+    if not hasattr(program, _ROLE):
+        raise AttributeError(_ROLE)
+    setattr(program, _ROLE, _ROLES[kind])
+    return program, executor_options
+
+
 def _encoded_once(
     form: _Form, values: NDArray[np.float64], options: PrimitiveOptions
 ) -> _Form | None:
     """Return the form with its encoding; None if the service does not read what is filled in."""
     try:
         made = form.filled(values, options)
-        encoding = encoded(made.program, made.options)
-        better = replace(form, program=EncodedProgram.from_(form.program), encoding=encoding)
+        program = EncodedProgram.from_(form.program)
+        setattr(program, _ROLE, getattr(form.program, _ROLE))
+        program.encoding = encoded(made.program, made.options)
+        better = replace(form, program=program)
         other = better.filled(values + 1.0, options).program
         is_same = _content(decoded(other.encoding)) == _content(other)
     except Exception as error:  # noqa: BLE001 - then the client encodes every job, as it always did
