@@ -4,21 +4,20 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from socket import create_connection, socket
+from pathlib import Path
+from socket import create_connection
 from tempfile import TemporaryDirectory
 from typing import Any
 
-START_SECONDS = 300.0
+from demo.servers import PrefectServer
 
 QUIET = {
     # The flow runs' own logs go to the server, as everyone's do, but not between our lines.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "QISKIT_IBM_RUNTIME_LOG_LEVEL": "ERROR",
 }
 
@@ -58,14 +57,14 @@ def prefect_server(**settings: str) -> Iterator[Callable[[], None]]:
     A new database takes it more than ten seconds, which are better used than waited for. Prefect
     reads the environment when it is imported: import nothing of it before.
     """
-    with TemporaryDirectory(prefix="qsession-benchmark-") as home:
-        with socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
-        url = f"http://127.0.0.1:{port}/api"
-        os.environ |= QUIET | {"PREFECT_HOME": home, "PREFECT_API_URL": url} | settings
-        with process("prefect", "server", "start", "--port", port) as server:
-            yield lambda: _wait_for_answer(server, f"{url}/health")
+    with TemporaryDirectory(prefix="qsession-benchmark-", ignore_cleanup_errors=True) as home:
+        server = PrefectServer(Path(home), **settings)
+        os.environ |= QUIET | server.settings()
+        server.launch()
+        try:
+            yield server.wait
+        finally:
+            server.kill()
 
 
 @contextmanager
@@ -141,15 +140,3 @@ def _line_of(started: subprocess.Popen[str]) -> str:
     if not line:
         raise SystemExit(f"{started.args!r} did not start.")
     return line
-
-
-def _wait_for_answer(server: subprocess.Popen[str], url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own loopback address
-                return
-        except OSError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("The Prefect server did not start.") from None
-            time.sleep(0.1)

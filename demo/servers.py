@@ -1,4 +1,8 @@
-"""The two servers of the demonstration, and a worker for them, on free loopback ports."""
+"""
+A Prefect server as a process; and the demonstration's, with an emulator and a worker beside it.
+
+Whatever in this repository needs a Prefect server starts it here, on a free loopback port.
+"""
 
 import os
 import shlex
@@ -14,6 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+ROOT = Path(__file__).parents[1]
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 180.0
 """A new database takes a quiet machine ten seconds, and a busy one much longer."""
@@ -28,6 +33,102 @@ def stop_as_by_ctrl_c() -> None:
         signal.signal(stop, lambda number, _frame: sys.exit(128 + number))
 
 
+class PrefectServer:
+    """
+    A Prefect server as a process of its own, on a free port, with its home in a directory.
+
+    Leaving the context kills it. It can be killed and started again meanwhile, and then knows what
+    it knew.
+
+    Args:
+        home: Its directory; made if it is not there.
+        **settings: Other settings of Prefect, by the names of their variables.
+    """
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self._settings = settings
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        home.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        """The address of its API."""
+        return f"http://{LOOPBACK}:{self._port}/api"
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.home / "prefect-server.log"
+
+    def settings(self) -> dict[str, str]:
+        """Return the variables that make it the Prefect server of a process."""
+        return {
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "NO_PROXY": f"{LOOPBACK},{os.environ.get('NO_PROXY', '')}",
+            **self._settings,
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of such a process: nothing of this machine's accounts."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("QISKIT", "IAM_", "GLOBAL_", "IBM_", "PREFECT_"))
+            and not name.lower().endswith("_proxy")
+        }
+        return kept | {"HOME": str(self.home), "PYTHONPATH": str(ROOT)} | self.settings()
+
+    def launch(self) -> "subprocess.Popen[bytes]":
+        """Start it, and return its process at once; a new database takes it a while: `wait`."""
+        command = ["prefect", "server", "start", "--host", LOOPBACK, "--port", str(self._port)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C in a terminal reaches who started it, who then ends it in order.
+                start_new_session=True,
+            )
+        return self._process
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        if self._process is None:
+            raise RuntimeError("The Prefect server was not launched.")
+        wait_for_answer("Prefect server", f"{self.url}/health", self._process, self.log)
+
+    def start(self) -> Self:
+        """Start it, and return when it answers."""
+        self.launch()
+        self.wait()
+        return self
+
+    def kill(self) -> None:
+        """Kill it, without a word."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not killed."""
+        return self._process is not None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.kill()
+
+
 class Servers:
     """
     Run a Prefect server with a home of its own, and the emulator, until `stop`.
@@ -39,7 +140,13 @@ class Servers:
         self.home = Path(tempfile.mkdtemp(prefix="qsession-demo-"))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._kept = False
-        self.prefect_url = f"http://{LOOPBACK}:{free_port()}"
+        self._prefect = PrefectServer(
+            self.home,
+            # Who looks on should not have to wait for a minute.
+            PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="5",
+            PREFECT_WORKER_QUERY_SECONDS="1",
+        )
+        self.prefect_url = self._prefect.url.removesuffix("/api")
         self.emulator_url = f"http://{LOOPBACK}:{free_port()}"
 
     def __enter__(self) -> Self:
@@ -51,14 +158,16 @@ class Servers:
 
     def start(self) -> None:
         """Start both, and return when both answer."""
-        server_port = self.prefect_url.rpartition(":")[2]
         emulator_port = self.emulator_url.rpartition(":")[2]
-        prefect = ("prefect", "server", "start", "--host", LOOPBACK, "--port", server_port)
         emulator = ("prefect_qsession.cli", "emulator", "start", "--port", emulator_port)
-        self._start("Prefect server", *prefect)
+        self._processes["Prefect server"] = self._prefect.launch()
         self._start("emulator", *emulator, *EMULATOR)
-        self._wait("Prefect server", f"{self.prefect_url}/api/health")
-        self._wait("emulator", f"{self.emulator_url}/emulator/record")
+        answer = f"{self.emulator_url}/emulator/record"
+        try:
+            self._prefect.wait()
+            wait_for_answer("emulator", answer, self._processes["emulator"], self._log("emulator"))
+        except RuntimeError as failure:
+            raise SystemExit(str(failure)) from None
 
     def start_worker(self, pool: str) -> None:
         """Start a worker of this work pool; it asks for work every second."""
@@ -66,16 +175,7 @@ class Servers:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that uses this Prefect server."""
-        return {
-            "PREFECT_HOME": str(self.home),
-            "PREFECT_API_URL": f"{self.prefect_url}/api",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            # Who looks on should not have to wait for a minute.
-            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "DO_NOT_TRACK": "1",
-            "NO_PROXY": f"{LOOPBACK},{os.environ.get('NO_PROXY', '')}",
-        }
+        return self._prefect.settings()
 
     def emulator_environment(self) -> dict[str, str]:
         """Return what the emulator printed for its users to paste into a shell."""
@@ -115,15 +215,22 @@ class Servers:
                 start_new_session=True,
             )
 
-    def _wait(self, name: str, url: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(url):
-            if self._processes[name].poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"The {name} did not start:\n{self._log(name).read_text()}")
-            time.sleep(0.1)
-
     def _log(self, name: str) -> Path:
         return self.home / f"{name.replace(' ', '-').lower()}.log"
+
+
+def wait_for_answer(name: str, url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """
+    Return when a server answers there.
+
+    Raises:
+        RuntimeError: It ended before, or has not in time; with what it printed.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"The {name} did not start:\n{log.read_text()}")
+        time.sleep(0.1)
 
 
 def answers(url: str) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.endings.processes import heed_signals
 from prefect_qsession.emulator import Emulator, EmulatorSettings, SimulatorPool, TimingSettings
+from tests.harness.processes import heed_signals
 
 MakeEmulator = Callable[..., Emulator]
 

@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import _results
-from benchmarks._postgresql import database_where_installed
+from tests.harness.postgresql import database_where_installed
 from benchmarks.chaos.bystanders import PATIENCE_SECONDS, Bystanders
 from benchmarks.chaos.fates import Trial
 from benchmarks.chaos.lanes import POLICY, Lanes
-from benchmarks.chaos.nursery import Nursery
+from tests.harness.forks import Nursery
 from benchmarks.chaos.report import details, figures, line
 from benchmarks.chaos.truce import Truce
 from benchmarks.chaos.ways import draw
-from benchmarks.endings.processes import heed_signals
-from benchmarks.endings.servers import PrefectServer
+from tests.harness.processes import heed_signals
+from demo.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
 
 

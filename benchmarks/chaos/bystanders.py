@@ -21,14 +21,14 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 
 from benchmarks.chaos.fates import NotRun
-from benchmarks.chaos.marks import Marks
-from benchmarks.chaos.nursery import Nursery
+from tests.harness.marks import Marks
+from tests.harness.forks import Nursery
 from benchmarks.chaos.stage import DEVICE
 from benchmarks.chaos.trial import LAST_SECONDS, START_SECONDS
 from benchmarks.chaos.truce import Truce
-from benchmarks.endings.processes import is_alive
-from benchmarks.endings.servers import ROOT, PrefectServer
-from benchmarks.endings.waiting import wait_until
+from tests.harness.processes import is_alive
+from demo.servers import ROOT, PrefectServer
+from tests.harness.waiting import happened
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.emulator import (
     DeviceSettings,
@@ -115,7 +115,7 @@ class Bystander:
         parameters = {"where": str(self._directory), "step_seconds": self.kind.step_seconds}
         start = nursery.run_elsewhere if self.kind.elsewhere else nursery.run
         self._pid = start("iterating", parameters, self._directory / "log", environment)
-        if not wait_until(lambda: len(self.emulator.jobs) == 2, START_SECONDS):  # noqa: PLR2004
+        if not happened(lambda: len(self.emulator.jobs) == 2, START_SECONDS):  # noqa: PLR2004
             raise NotRun(f"bystander {self.kind.name} did not begin; see {self._directory}")
         if self.kind.seems_crashed:
             flow_run_id = self._marks.begun()[0].flow_run_id
@@ -139,7 +139,7 @@ class Bystander:
         """Let it go, and return what became of its session."""
         released = self.is_released
         self._marks.let_go()
-        wait_until(lambda: not is_alive(self._pid), LAST_SECONDS)
+        happened(lambda: not is_alive(self._pid), LAST_SECONDS)
         return Sighting(self.kind.name, released, self.emulator.sessions[0].ended_by)
 
     def kill(self) -> None:

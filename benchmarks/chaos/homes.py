@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.chaos.nursery import Nursery
+from tests.harness.forks import Nursery
 from benchmarks.chaos.ways import Draw
 from benchmarks.endings import places
 

@@ -9,13 +9,13 @@ from queue import SimpleQueue
 
 from benchmarks.chaos.fates import NotRun, Trial
 from benchmarks.chaos.homes import FLOWS, Deployments, Home, Scripts, Serve, Worker
-from benchmarks.chaos.nursery import Nursery
+from tests.harness.forks import Nursery
 from benchmarks.chaos.stage import DEVICE, Stage
 from benchmarks.chaos.trial import Surroundings, run_trial
 from benchmarks.chaos.truce import Truce
 from benchmarks.chaos.ways import SCRIPT, SERVE, WORKER, Draw
-from benchmarks.endings.places import PlaceName
-from benchmarks.endings.servers import PrefectServer
+from tests.harness.places import PlaceName
+from demo.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
 
 SUPERVISORS: dict[PlaceName, type[Serve | Worker]] = {SERVE: Serve, WORKER: Worker}

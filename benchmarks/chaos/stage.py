@@ -1,7 +1,7 @@
 """The emulated service of one trial, on the machine's clock, and what its record says."""
 
 from benchmarks.chaos.ways import Draw
-from benchmarks.endings.stage import fail_releases
+from tests.harness.service import fail_releases
 from prefect_qsession.emulator import (
     Answer,
     Delay,

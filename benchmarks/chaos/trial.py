@@ -14,15 +14,15 @@ from prefect.states import Cancelling
 
 from benchmarks.chaos.fates import Fate, NotRun, Trial
 from benchmarks.chaos.homes import Home
-from benchmarks.chaos.marks import Marks
-from benchmarks.chaos.nursery import Nursery
+from tests.harness.marks import Marks
+from tests.harness.forks import Nursery
 from benchmarks.chaos.stage import Stage
 from benchmarks.chaos.truce import Truce
 from benchmarks.chaos.ways import Draw
 from benchmarks.endings import steps
-from benchmarks.endings.marks import Mark
-from benchmarks.endings.processes import command_line, descendants
-from benchmarks.endings.waiting import wait_until
+from tests.harness.marks import Mark
+from tests.harness.processes import command_line, descendants
+from tests.harness.waiting import happened
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.adapters.processes import identity_of, liveness
@@ -66,7 +66,7 @@ def run_trial(draw: Draw, stage: Stage, around: Surroundings, directory: Path) -
         credentials = QiskitRuntimeCredentials.from_environment(stage.emulator.environment())
         credentials.save(around.home.block, overwrite=True)
         around.home.start(draw, directory)
-        if not wait_until(lambda: bool(marks.begun()), START_SECONDS):
+        if not happened(lambda: bool(marks.begun()), START_SECONDS):
             raise NotRun("it did not begin")
         run = _Run(draw, stage, around, marks, directory)
         try:
@@ -117,10 +117,10 @@ class _Run:
             if draw.way.has_timeout:
                 ended_at = at
             if stopped_early or steps.LetGo() in draw.way.end:
-                wait_until(lambda: self._marks.stopped_at is not None, OPEN_AT_MOST_SECONDS)
+                happened(lambda: self._marks.stopped_at is not None, OPEN_AT_MOST_SECONDS)
                 ended_at = self._marks.stopped_at or ended_at
             fate, seconds = self._judge(ended_at)
-            wait_until(lambda: not stage.jobs_queued, ended_at + OPEN_AT_MOST_SECONDS - time.time())
+            happened(lambda: not stage.jobs_queued, ended_at + OPEN_AT_MOST_SECONDS - time.time())
         return {
             "draw": draw,
             "moment": moment,
@@ -191,7 +191,7 @@ class _Run:
         reaper = identity_of(
             self._around.nursery.reap(self._mark.flow_run_id, self._directory / "reaper.log")
         )
-        wait_until(lambda: liveness(reaper) is not Liveness.ALIVE, REAP_SECONDS)
+        happened(lambda: liveness(reaper) is not Liveness.ALIVE, REAP_SECONDS)
         fate = self._wait_for_fate(time.time(), UNUSED_SECONDS + 1) or Fate.LEFT_OPEN_AFTER_REAPING
         return Fate.REAPED if fate is Fate.RELEASED else fate, None
 
@@ -234,7 +234,7 @@ class _Run:
         def left() -> list[ProcessIdentity]:
             return [one for one in ours if liveness(one) is Liveness.ALIVE]
 
-        wait_until(lambda: not left(), LAST_SECONDS)
+        happened(lambda: not left(), LAST_SECONDS)
         commands = tuple(command_line(one.pid) for one in left())
         for one in left():
             with suppress(ProcessLookupError):

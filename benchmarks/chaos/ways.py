@@ -11,9 +11,9 @@ from itertools import chain, islice, repeat
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 from typing import TypeVar
 
-from benchmarks.endings.places import PlaceName
-from benchmarks.endings.steps import Break, CancelRun, LetGo, RunOut, Send, Step, Target, Wait
-from benchmarks.endings.ways import CANCEL, CLOSE
+from tests.harness.places import PlaceName
+from tests.harness.steps import Break, CancelRun, LetGo, RunOut, Send, Step, Target, Wait
+from tests.harness.ways import CANCEL, CLOSE
 
 T = TypeVar("T")
 

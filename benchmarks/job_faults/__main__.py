@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from benchmarks import _results
-from benchmarks.endings.servers import PrefectServer
+from demo.servers import PrefectServer
 from benchmarks.job_faults.schedules import draw
 from prefect_qsession.emulator import SimulatorPool
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.endings.servers import ROOT, PrefectServer
+from demo.servers import ROOT, PrefectServer
 from prefect_qsession.emulator import (
     Delay,
     DeviceSettings,

@@ -22,10 +22,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from benchmarks._postgresql import binaries, database_where_installed
+from tests.harness.postgresql import binaries, database_where_installed
 from benchmarks._results import finish, parser
 from benchmarks._servers import Service, prefect_server, service
-from benchmarks.endings.processes import command_line, descendants
+from tests.harness.processes import command_line, descendants
 from benchmarks.scale.pace import sleep_until
 
 ROOT = Path(__file__).parents[2]

@@ -35,9 +35,9 @@ from tests.distributed.tasks import (
     nested,
     spread,
 )
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import outcomes
 from tests.integration.test_report import artifacts, report, shows
-from tests.waiting import wait_until
 
 
 @flow

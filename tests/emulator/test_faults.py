@@ -25,7 +25,7 @@ from prefect_qsession.emulator import (
     TimingSettings,
 )
 from prefect_qsession.emulator.faults import Faults
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 from .conftest import HEADERS
 

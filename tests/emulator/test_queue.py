@@ -7,7 +7,7 @@ from qiskit_ibm_runtime import Session
 from qiskit_ibm_runtime.exceptions import RuntimeJobMaxTimeoutError
 
 from prefect_qsession.emulator import DeviceSettings, QueueSettings, TimingSettings
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 def test_in_job_mode_every_job_waits_behind_other_tenants(make_bench):

@@ -7,7 +7,7 @@ import pytest
 
 from prefect_qsession.vocabulary.states import Outcome
 from tests.guardian.conftest import is_running, outcomes
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGHUP, signal.SIGSEGV, signal.SIGTERM])

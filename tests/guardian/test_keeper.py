@@ -13,7 +13,7 @@ from prefect_qsession.adapters.guardian import Guardian, guardian
 from prefect_qsession.adapters.guardian.keeper import RESTARTS, may_replace
 from prefect_qsession.exceptions import GuardianUnavailable
 from tests.guardian.conftest import is_running, outcomes
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 def test_a_process_has_one_guardian():

@@ -17,7 +17,7 @@ from prefect_qsession.adapters.guardian.process import SIDECAR
 from prefect_qsession.adapters.guardian.sidecar import IGNORED_SIGNALS
 from prefect_qsession.emulator import Answer, Fault
 from tests.guardian.conftest import is_running, outcomes
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 def _proc(pid: int, name: str) -> str:

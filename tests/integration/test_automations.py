@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.endings.servers import ROOT, PrefectServer
+from demo.servers import ROOT, PrefectServer
 from deployments.automations import (
     BUDGET_AT_80_PERCENT,
     LOST_HEARTBEAT_IS_A_CRASH,
@@ -23,7 +23,7 @@ from deployments.automations import (
     automations,
     create_or_update,
 )
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 HAPPEN = """
 import sys

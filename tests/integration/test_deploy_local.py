@@ -7,9 +7,9 @@ import subprocess
 import sys
 from uuid import uuid4
 
+from tests.harness.waiting import wait_until
 from tests.integration.test_demo import REPOSITORY, processes_marked
 from tests.programs import started
-from tests.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "deployments.local"]
 

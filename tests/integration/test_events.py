@@ -9,9 +9,9 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter
 
-from benchmarks.endings.servers import PrefectServer
+from demo.servers import PrefectServer
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 SCRIPT = """
 import time
@@ -33,7 +33,7 @@ from prefect import runtime
 from prefect_qsession import session_flow
 from tests.integration.conftest import one
 from tests.integration.test_report import shows
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 @session_flow("emulated", backend="ibm_manila")
 def dies():

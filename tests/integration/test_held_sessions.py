@@ -18,9 +18,9 @@ from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import Answer, Delay, Fault
 from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.sessions import flow_run_sessions
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import measure_one, one, outcomes
 from tests.integration.session_flows import Boom, both_ways
-from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)

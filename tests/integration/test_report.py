@@ -23,9 +23,9 @@ from prefect.client.schemas.filters import (
 from demo.servers import free_port
 from prefect_qsession import session_flow, track
 from prefect_qsession.emulator import InstanceSettings, QueueSettings
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import measure_one, one
 from tests.integration.session_flows import Boom
-from tests.waiting import wait_until
 
 
 def artifacts(flow_run_id) -> dict[str, list]:

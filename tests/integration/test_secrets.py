@@ -13,9 +13,9 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from prefect_qsession import session_flow
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import QSessionError
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import measure_one, outcomes
 from tests.integration.test_signals import active, start_program
-from tests.waiting import wait_until
 
 KEY = "emulated-key-4f6c1e0d9b2a"
 

@@ -9,10 +9,10 @@ from prefect import get_client
 from prefect_qsession import session_flow
 from prefect_qsession.emulator import Answer, Fault, InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import BudgetExceeded, SessionLost, SessionRefused
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import measure_one, one, outcomes
 from tests.integration.session_flows import Boom
 from tests.integration.test_reattachment import ask
-from tests.waiting import wait_until
 
 MODES = ["session", "batch", "job", "auto"]
 ON_PREMIUM = {"session": ["dedicated"], "batch": ["batch"], "job": [], "auto": ["dedicated"]}

@@ -10,8 +10,8 @@ import pytest
 from prefect.settings import get_current_settings
 
 from prefect_qsession.emulator import TimingSettings
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import outcomes
-from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 

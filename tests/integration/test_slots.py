@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from prefect_qsession.adapters.slots import Slot
 from prefect_qsession.exceptions import SlotUnavailable, UnknownLimit
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 LOGGER = logging.getLogger("tests.slots")
 

@@ -34,8 +34,8 @@ from prefect_qsession.exceptions import (
     SessionRefused,
     Unauthorized,
 )
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit
-from tests.waiting import wait_until
 
 EVERYTHING = "/experimental/api/v1/*"
 TRANSIENT = (500, 502, 503, 504, 520, 521, 522, 523, 524)

@@ -2,14 +2,25 @@
 
 import pytest
 
-from benchmarks.endings.matrix import ROWS
-from benchmarks.endings.ways import Layer
+from tests.matrix.rows import ROWS, Row, each_way_and_each_layer_once
+from tests.matrix.table import line
+from tests.matrix.ways import Layer
+
+ONCE = each_way_and_each_layer_once()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_no_session_is_left_open(row, trial_of):
+def _parameter(row: Row):
+    marks = [] if row in ONCE else [pytest.mark.slow]
+    # What a place has started serves all the trials in it: they share a process.
+    shared = [pytest.mark.xdist_group(row.group)] if row.group else []
+    return pytest.param(row, id=row.name, marks=[*marks, *shared])
+
+
+@pytest.mark.parametrize("row", [_parameter(row) for row in ROWS])
+def test_no_session_is_left_open(row, trials, record_property):
     """Each session is closed or cancelled as the row says, by the emulator's record."""
-    trial = trial_of(row)
+    trial = trials.run(row)
+    record_property("ending", line(row, trial))
 
     assert tuple(sorted(row.way.outcomes)) == trial.outcomes
     assert not row.is_late(trial.seconds), f"{trial.seconds:.1f} s"

@@ -13,12 +13,12 @@ from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 
-from benchmarks.endings.servers import ROOT, PrefectServer
+from demo.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import TimingSettings
+from tests.harness.waiting import wait_until
 from tests.integration.test_signals import active, start_program
-from tests.waiting import wait_until
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.endings.matrix import ROWS, WAYS
-from benchmarks.endings.places import PlaceName
-from benchmarks.endings.script import CALLS
-from benchmarks.endings.table import HEAD
-from benchmarks.endings.ways import Layer, Moment
+from tests.harness.calls import CALLS
+from tests.harness.places import PlaceName
+from tests.matrix.rows import ROWS, WAYS, each_way_and_each_layer_once
+from tests.matrix.table import HEAD
+from tests.matrix.ways import Layer, Moment
 
 PAGE = Path(__file__).parents[2] / "docs/endings.md"
 
@@ -60,3 +60,14 @@ def test_every_way_in_which_the_issue_asks_for_an_async_flow_has_one():
 
     for begin in ("return", "exception", "cancel", "SIGTERM", "timeout"):
         assert any(name.startswith(begin) for name in names)
+
+
+def test_the_rows_that_are_tried_before_each_commit_have_every_way_and_every_defence():
+    """Each way once, and each pair of a place and a layer; the other rows are slow."""
+    once = each_way_and_each_layer_once()
+
+    assert set(WAYS) == {row.way for row in once}
+    assert {(row.place, row.way.layer) for row in ROWS} == {
+        (row.place, row.way.layer) for row in once
+    }
+    assert len(once) < len(ROWS)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from benchmarks._postgresql import binaries, database_where_installed
-from benchmarks.endings.servers import PrefectServer
+from demo.servers import PrefectServer
+from tests.harness.postgresql import binaries, database_where_installed
 from tests.integration.conftest import _nothing_is_left_open, block, save_block
 
 __all__ = ["_nothing_is_left_open", "block", "save_block"]

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 _FINDING = """
 const visible = (element) => element.getClientRects().length > 0;

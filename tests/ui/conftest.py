@@ -9,8 +9,8 @@ import pytest
 
 from prefect_qsession.emulator import Emulator
 from tests.emulator.conftest import bench, connect, make_bench
+from tests.harness.waiting import wait_until
 from tests.ui.browser import CHROMIUM, Browser, Page
-from tests.waiting import wait_until
 
 __all__ = ["bench", "connect", "make_bench"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from uuid import UUID
 
+from tests.harness.waiting import wait_until
 from tests.ui.browser import Page
-from tests.waiting import wait_until
 
 LONG_SECONDS = 400.0
 """A busy machine takes its time to start a flow run."""

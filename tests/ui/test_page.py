@@ -16,8 +16,8 @@ from prefect_qsession.emulator import (
     TimingSettings,
 )
 from prefect_qsession.emulator.settings import RUNTIME_PREFIX
+from tests.harness.waiting import wait_until
 from tests.ui.browser import Page
-from tests.waiting import wait_until
 
 PHONE = (390, 844)
 

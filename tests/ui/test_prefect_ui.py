@@ -24,15 +24,15 @@ from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from benchmarks._postgresql import database_where_installed
-from benchmarks.endings.servers import ROOT, PrefectServer
+from demo.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials, SessionPolicy
 from prefect_qsession.cli.live import picture
 from prefect_qsession.emulator import Emulator, EmulatorSettings, TimingSettings
 from prefect_qsession.emulator.records import SessionRecord
+from tests.harness.postgresql import database_where_installed
+from tests.harness.waiting import wait_until
 from tests.ui.prefect_ui import LONG_SECONDS, PrefectUI
 from tests.ui.serving import DEPLOYMENT
-from tests.waiting import wait_until
 
 BLOCK = "watched"
 ENOUGH_FOR_A_CURVE = 5

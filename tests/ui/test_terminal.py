@@ -21,8 +21,8 @@ from rich.console import Console
 from prefect_qsession.cli.live import line, picture
 from prefect_qsession.emulator import FailJob, Fault
 from tests.emulator.conftest import legacy_sampler, one_bit
+from tests.harness.waiting import wait_until
 from tests.programs import started
-from tests.waiting import wait_until
 
 START = [sys.executable, "-m", "prefect_qsession.cli", "emulator", "start", "--job-seconds", "0.1"]
 LINES, COLUMNS = 40, 120

@@ -13,7 +13,7 @@ import pytest
 
 from prefect_qsession.adapters.processes import identity_of, liveness, this_process
 from prefect_qsession.vocabulary.records import Liveness
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 

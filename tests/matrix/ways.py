@@ -1,15 +1,15 @@
 """
 The words of the matrix: a way to end a flow run, where, when, and what must become of its session.
 
-`matrix` has the rows; `trial` carries them out; `python -m benchmarks.endings` prints them.
+`rows` has them all; `trials` carries them out; `pytest tests/matrix` prints what was measured.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from benchmarks.endings.places import PlaceName
-from benchmarks.endings.steps import Step
+from tests.harness.places import PlaceName
+from tests.harness.steps import Step
 
 CLOSE, CANCEL = "close", "cancel"
 UNUSED = "unused"
@@ -70,7 +70,7 @@ class Way:
         before: What is done at that moment, before the end.
         flow: A name in `flows`.
         parameters: What the flow is told to do.
-        call: How a script calls the flow: a name in `script.CALLS`.
+        call: How a script calls the flow: a name in `calls.CALLS`.
         flow_runs: How many flow runs must have come to the moment.
         environment: What a script is started with besides.
         places: Where it is tried.

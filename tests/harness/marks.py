@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID
 
-LOOK_SECONDS = 0.02
-
 
 @dataclass(frozen=True)
 class Mark:
@@ -28,6 +26,7 @@ class Marks:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._stopped = directory / "stopped"
 
     @classmethod
     def in_new(cls, directory: Path) -> Self:
@@ -48,6 +47,12 @@ class Marks:
         """Say that the flow run is between jobs; from now on `may_go` tells whether to go on."""
         (self._directory / "waiting" / flow_run_id).touch()
 
+    def stop(self) -> None:
+        """Say that no more jobs will follow."""
+        unfinished = self._stopped.with_suffix(".unfinished")
+        unfinished.write_text(str(time.time()))
+        unfinished.rename(self._stopped)
+
     @property
     def may_go(self) -> bool:
         """Whether the flow run has been let go."""
@@ -67,6 +72,11 @@ class Marks:
     def waiting(self) -> int:
         """How many flow runs wait between jobs, or have waited."""
         return len(list((self._directory / "waiting").iterdir()))
+
+    @property
+    def stopped_at(self) -> float | None:
+        """When the flow run said that no more jobs will follow, if it has."""
+        return float(self._stopped.read_text()) if self._stopped.exists() else None
 
     def let_go(self) -> None:
         """Let every flow run of the trial go on, now and later."""

@@ -1,7 +1,7 @@
 """Trials as the table of the docs."""
 
-from benchmarks.endings.matrix import Row
-from benchmarks.endings.trial import Trial
+from tests.matrix.rows import Row
+from tests.matrix.trial import Trial
 
 HEAD = ("| the flow run's end | place | session | by | seconds | at most |", "|---" * 6 + "|")
 
@@ -17,7 +17,5 @@ def line(row: Row, trial: Trial) -> str:
     seconds = "" if trial.seconds is None else f"{trial.seconds:.1f}"
     if row.is_late(trial.seconds):
         seconds += " (!)"
-    if trial.late_seconds is not None:
-        seconds += f" (at first {trial.late_seconds:.1f})"
     cells = (way.name, row.place, outcomes, way.layer, seconds, f"{way.within_seconds:g}")
     return f"| {' | '.join(cells)} |"

@@ -2,8 +2,8 @@
 
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
-from benchmarks.endings.steps import CancelRun, LetGo, Mend, Send, Target, Wait
-from benchmarks.endings.ways import (
+from tests.harness.steps import CancelRun, LetGo, Mend, Send, Target, Wait
+from tests.matrix.ways import (
     AFTER_A_LOOK,
     AFTER_DEATH,
     AFTER_EXIT,

@@ -1,9 +1,10 @@
 """
 The flows that are ended.
 
-Each submits two jobs, waits for them and then to be let go, and ends as its parameter `shape` says.
-Whoever ends it does so while it opens its session, while its jobs are queued or run, or while it
-waits. Credentials, backend and policy come from the settings.
+Each submits two jobs, waits for them and then to be let go, and ends as its parameter `shape` says;
+`iterating` and `awaiting` go on with such jobs until they are let go. Whoever ends a flow does so
+while it opens its session, while its jobs are queued or run, or while it waits. Credentials,
+backend and policy come from the settings.
 """
 
 import asyncio
@@ -20,11 +21,15 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 from qiskit import QuantumCircuit
 
-from benchmarks.endings.marks import LOOK_SECONDS, Marks
 from prefect_qsession import SessionTaskRunner, current_backend, sampler, session_flow
+from tests.harness.marks import Marks
+from tests.harness.waiting import LOOK_SECONDS
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 8.0
 """Of the flows that run into it; a busy machine needs some seconds to get its job running."""
+
+DEVICE = "ibm_manila"
+"""What their settings name."""
 
 ELSEWHERE = "ibm_elsewhere"
 """Another device: two sessions on one wait for each other."""
@@ -52,6 +57,19 @@ def run_jobs() -> int:
 def jobs_in_task() -> int:
     """Run the jobs in a task."""
     return run_jobs()
+
+
+def run_jobs_in(where: str) -> None:
+    """Run two jobs there."""
+    match where:
+        case "body":
+            run_jobs()
+        case "task":
+            jobs_in_task()
+        case "submitted task":
+            jobs_in_task.submit().result()
+        case _:
+            raise ValueError(where)
 
 
 @task
@@ -103,10 +121,7 @@ def end(shape: str) -> Any:
 def run_to_end(where: str, shape: str, jobs_in: str = "body") -> Any:
     """Run the jobs where it says, wait, and end."""
     marks = begin(where)
-    if jobs_in == "submitted task":
-        jobs_in_task.submit().result()
-    else:
-        run_jobs()
+    run_jobs_in(jobs_in)
     wait(marks)
     return end(shape)
 
@@ -229,3 +244,40 @@ def above_owning(where: str, shape: str = "returns") -> Any:
     """Run jobs here, and more in a subflow with another session."""
     run_jobs()
     return owning(where, shape)
+
+
+# -- flows that run jobs until they are let go or ended; two at a time
+
+
+@session_flow
+def iterating(
+    where: str, shape: str = "returns", jobs_in: str = "body", step_seconds: float = 0.0
+) -> Any:
+    """Run jobs, with a step in between, until let go; then end as it says."""
+    marks = begin(where)
+    try:
+        while not marks.may_go:
+            run_jobs_in(jobs_in)
+            until = time.monotonic() + step_seconds
+            while time.monotonic() < until and not marks.may_go:
+                time.sleep(LOOK_SECONDS)
+    finally:
+        marks.stop()
+    return end(shape)
+
+
+@session_flow
+async def awaiting(
+    where: str, shape: str = "returns", jobs_in: str = "body", step_seconds: float = 0.0
+) -> Any:
+    """Do the same in an async flow, whose event loop stays free."""
+    marks = begin(where)
+    try:
+        while not marks.may_go:
+            await asyncio.to_thread(run_jobs_in, jobs_in)
+            until = time.monotonic() + step_seconds
+            while time.monotonic() < until and not marks.may_go:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        marks.stop()
+    return end(shape)

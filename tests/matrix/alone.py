@@ -1,7 +1,7 @@
 """The ends that a flow run comes to by itself."""
 
-from benchmarks.endings.steps import LetGo, Resume, RunOut, Wait
-from benchmarks.endings.ways import (
+from tests.harness.steps import LetGo, Resume, RunOut, Wait
+from tests.matrix.ways import (
     AFTER_A_LOOK,
     AFTER_EXIT,
     AT_ONCE,

@@ -1,13 +1,8 @@
 """The emulated service of one trial: what it is like at which moment, and what its record says."""
 
-from benchmarks.endings.flows import ELSEWHERE
-from benchmarks.endings.marks import Marks
-from benchmarks.endings.ways import Moment, Way
 from prefect_qsession.emulator import (
-    Answer,
     Delay,
     DeviceSettings,
-    Drop,
     Emulator,
     EmulatorSettings,
     Fault,
@@ -16,24 +11,17 @@ from prefect_qsession.emulator import (
     SimulatorPool,
     TimingSettings,
 )
+from tests.harness.flows import DEVICE, ELSEWHERE
+from tests.harness.marks import Marks
+from tests.harness.releases import FOR_EVER
+from tests.matrix.ways import Moment, Way
 
 JOB_SECONDS = 10.0
 TENANT_SECONDS = 3600.0
 LEFT_OPEN = "left open"
-FOR_EVER = 1e6
-"""Longer than anything lasts on the service's clock, which stands still unless it is moved."""
-
-_FAULTS: dict[str, tuple[Answer | Delay | Drop, int | None]] = {
-    "errors": (Answer(503), 3),
-    "a lost request": (Drop(), 1),
-    "a lost reply": (Drop(after_work=True), 1),
-    "no answer": (Delay(FOR_EVER), 1),
-    "an outage": (Answer(503), None),
-}
-"""What happens to a release, and to how many of them."""
 
 
-class Stage:
+class FrozenService:
     """
     A service on which time stands still, so that a moment lasts as long as it takes to end it.
 
@@ -48,7 +36,7 @@ class Stage:
         self.emulator = Emulator(
             EmulatorSettings(
                 devices=(
-                    DeviceSettings("ibm_manila", "manila"),
+                    DeviceSettings(DEVICE, "manila"),
                     DeviceSettings(ELSEWHERE, "manila"),
                 ),
                 queue=queue if moment is Moment.QUEUED else QueueSettings(),
@@ -78,14 +66,6 @@ class Stage:
             case Moment.BETWEEN:
                 return marks.waiting == way.flow_runs
 
-    def break_releases(self, how: str) -> None:
-        """Have every request that would release a session fail in this way, for some times."""
-        fail_releases(self.emulator, *_FAULTS[how])
-
-    def mend(self) -> None:
-        """Have no more faults, and let go on what was held back."""
-        self.emulator.faults.clear()
-
     # -- after it
 
     def has_released(self, way: Way) -> bool:
@@ -100,9 +80,9 @@ class Stage:
         One that still took jobs, and had some, was left open, whatever becomes of it now.
         """
         left_open = {s.id for s in self.emulator.sessions if s.accepting_jobs and s.job_ids}
-        self.mend()
+        self.emulator.faults.clear()
         clock = self.emulator.clock
-        assert isinstance(clock, HandClock)  # noqa: S101 - it was made so
+        assert isinstance(clock, HandClock)
         clock.advance(2 * TENANT_SECONDS)
         return tuple(
             sorted(
@@ -114,9 +94,3 @@ class Stage:
     def jobs_left_queued(self) -> int:
         """How many jobs still wait."""
         return sum(job.status == "Queued" for job in self.emulator.jobs)
-
-
-def fail_releases(emulator: Emulator, effect: Answer | Delay | Drop, count: int | None) -> None:
-    """Have so many requests that would close a session, and as many that would cancel, fail so."""
-    emulator.faults.add(Fault("/sessions/{id}", effect, method="PATCH", count=count))
-    emulator.faults.add(Fault("/sessions/{id}/close", effect, method="DELETE", count=count))

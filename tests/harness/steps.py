@@ -1,4 +1,4 @@
-"""What is done to a flow run, as data; `trial` carries it out."""
+"""What is done to a flow run, as data; `flow_runs` carries it out."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,7 +72,7 @@ class Break:
     """Have the service do badly at the release of a session."""
 
     how: str
-    """A name in `trial.FAULTS`."""
+    """A name in `releases.FAULTS`."""
 
 
 @dataclass(frozen=True)

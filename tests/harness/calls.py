@@ -1,19 +1,11 @@
-"""
-The plain script: one of the flows, called as a person would call it.
-
-    python -m benchmarks.endings.script FLOW CALL PARAMETERS
-
-CALL is a name in `CALLS`, PARAMETERS a JSON object.
-"""
+"""The ways in which a script calls a flow."""
 
 import asyncio
 import inspect
-import json
-import sys
 import threading
 from typing import Any
 
-from benchmarks.endings import flows
+from tests.harness import flows
 
 
 def directly(run: Any, parameters: dict[str, Any]) -> None:
@@ -70,13 +62,3 @@ def leave(run: Any, parameters: dict[str, Any]) -> None:
 
 
 CALLS = {call.__name__: call for call in (directly, in_thread, twice, read, leave)}
-
-
-def main() -> None:
-    """Do as the command line says."""
-    name, call, parameters = sys.argv[1:]
-    CALLS[call](getattr(flows, name), json.loads(parameters))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """
 Scripts that need not import anything: forks of one process that has.
 
-    python -m benchmarks.chaos.nursery
+    python -m tests.harness.forks
 
 It imports Prefect, Qiskit and the flows, starts no thread, and forks a child for each line of its
 standard input, a JSON object; it answers each with the child's process id. A child is a script like
@@ -9,27 +9,27 @@ any other from there on: it has a session and a process group of its own, the si
 process, a log for its output, and ends as an interpreter ends.
 """
 
-import asyncio
 import ctypes
 import gc
 import importlib
-import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 from uuid import UUID
 
-from benchmarks.endings.servers import ROOT
+from demo.servers import ROOT
+from tests.harness.flow_calls import FlowCall
 
 IMPORTED = (
     "anyio._backends._asyncio",
-    "benchmarks.chaos.flows",
+    "tests.harness.calls",
     "prefect.flow_engine",
     "prefect.task_engine",
     "prefect.telemetry.run_telemetry",
@@ -51,7 +51,7 @@ AS_IN_A_NEW_PROCESS: dict[signal.Signals, Any] = {
 }
 
 
-class Nursery:
+class ForkServer:
     """The process that forks; any thread may ask. Leaving the context ends it, not its children."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
@@ -66,7 +66,7 @@ class Nursery:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.chaos.nursery"],
+                [sys.executable, "-m", "tests.harness.forks"],
                 cwd=ROOT,
                 env=self._environment,
                 stdin=subprocess.PIPE,
@@ -81,45 +81,35 @@ class Nursery:
         self._process.communicate()
 
     def run(
-        self,
-        flow: str,
-        parameters: Mapping[str, Any],
-        log: Path,
-        environment: Mapping[str, str],
-        timeout_seconds: float | None = None,
+        self, call: FlowCall, log: Path, environment: Mapping[str, str], *, elsewhere: bool = False
     ) -> int:
-        """Have a script call one of the flows; return the id of its process."""
-        return self._fork(
-            log, environment, flow=flow, parameters=dict(parameters), timeout=timeout_seconds
-        )
+        """
+        Have a script make a call; return the id of its process.
 
-    def run_elsewhere(
-        self, flow: str, parameters: Mapping[str, Any], log: Path, environment: Mapping[str, str]
-    ) -> int:
-        """Do the same where processes have other ids, as in a container; return its parent's."""
-        return self._fork(
-            log,
-            environment,
-            flow=flow,
-            parameters=dict(parameters),
-            timeout=None,
-            elsewhere=True,
-        )
+        Args:
+            call: What it calls.
+            log: Where its output goes.
+            environment: What it has beside the environment of all.
+            elsewhere: Whether processes have other ids there, as in a container; what is returned
+                is then the id of the script's parent.
+        """
+        what = asdict(call) | {"environment": {**environment, **call.environment}}
+        return self._fork(log, **what, elsewhere=elsewhere)
 
     def reap(self, flow_run_id: UUID, log: Path) -> int:
         """Have the reaper look at the sessions of one flow run; return the id of its process."""
-        return self._fork(log, {}, reap=str(flow_run_id))
+        return self._fork(log, reap=str(flow_run_id), environment={})
 
-    def _fork(self, log: Path, environment: Mapping[str, str], **what: Any) -> int:
-        request = json.dumps({"log": str(log), "environment": dict(environment), **what})
-        assert self._process.stdin is not None  # noqa: S101 - asked for above
-        assert self._process.stdout is not None  # noqa: S101
+    def _fork(self, log: Path, **what: Any) -> int:
+        request = json.dumps({"log": str(log), **what})
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with self._asking:
             self._process.stdin.write(request + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"The nursery is gone; see {self._log}")
+            raise RuntimeError(f"The fork server is gone; see {self._log}")
         return int(answer)
 
 
@@ -140,7 +130,7 @@ def main() -> None:
         if pid == 0:
             request = json.loads(line)
             _grow_up(request["log"], request["environment"])
-            if "elsewhere" in request:
+            if request.get("elsewhere"):
                 _leave_namespace()
             return _reap(request) if "reap" in request else _run(request)
         print(pid, flush=True)
@@ -170,14 +160,12 @@ def _leave_namespace() -> None:
 
 
 def _run(request: Mapping[str, Any]) -> None:
-    from benchmarks.chaos import flows  # noqa: PLC0415
+    from tests.harness import calls, flows  # noqa: PLC0415 - they import everything
 
     flow = getattr(flows, request["flow"])
-    if request["timeout"] is not None:
-        flow = flow.with_options(timeout_seconds=request["timeout"])
-    result = flow(**request["parameters"])
-    if inspect.iscoroutine(result):
-        asyncio.run(result)
+    if request["timeout_seconds"] is not None:
+        flow = flow.with_options(timeout_seconds=request["timeout_seconds"])
+    calls.CALLS[request["how"]](flow, request["parameters"])
 
 
 def _reap(request: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from signal import SIGKILL, SIGSTOP, SIGTERM
 
-from benchmarks.endings.steps import (
+from tests.harness.steps import (
     Break,
     KillServer,
     LetGo,
@@ -14,7 +14,7 @@ from benchmarks.endings.steps import (
     Wait,
     WaitForDeath,
 )
-from benchmarks.endings.ways import (
+from tests.matrix.ways import (
     AT_ONCE,
     CANCEL,
     CLOSE,

@@ -1,8 +1,8 @@
 """
 A process that serves flows.
 
-    python -m benchmarks.endings.serving FLOW       # flow.serve(): runs get a pickle of the flow
-    python -m benchmarks.endings.serving FLOW FLOW  # serve(...): runs import it
+    python -m tests.harness.serving FLOW       # flow.serve(): runs get a pickle of the flow
+    python -m tests.harness.serving FLOW FLOW  # serve(...): runs import it
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import serve
 
-from benchmarks.endings import flows
+from tests.harness import flows
 
 SERVED = "served"
 """Name of the deployment of `flow.serve()`."""

@@ -5,7 +5,6 @@ Each starts flow runs and knows which process supervises them. What a place star
 context is left, whatever was done to it before.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -24,8 +23,10 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from benchmarks.endings.servers import ROOT
-from benchmarks.endings.waiting import wait_until
+from demo.servers import ROOT
+from tests.harness.flow_calls import FlowCall
+from tests.harness.forks import ForkServer
+from tests.harness.waiting import happened
 
 START_SECONDS = 90.0
 
@@ -43,39 +44,37 @@ class PlaceName(StrEnum):
 
 
 class Place(ABC):
-    """One place, on the Prefect server that `environment` names."""
+    """
+    One place, on one Prefect server.
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._environment: dict[str, str] = {
+    Args:
+        environment: The whole environment of what runs here.
+        directory: For what it leaves; its name is that of the credentials block of its flow runs.
+    """
+
+    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.block = f"place-{directory.name}"
+        self.environment = {
             **environment,
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS": self.block,
         }
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self.directory = directory
 
     @abstractmethod
-    def start(
-        self, flow: str, call: str, parameters: Mapping[str, str], environment: Mapping[str, str]
-    ) -> None:
-        """Have the flow run; return at once. Only a script can have an environment of its own."""
-
-    @property
-    def process(self) -> "subprocess.Popen[bytes] | None":
-        """The process that was started here: the script, or the supervisor of the runs."""
-        return self._process
+    def start(self, call: FlowCall) -> None:
+        """Have the flow run; return at once. Only a script can be called in ways of its own."""
 
     @property
     @abstractmethod
-    def supervises(self) -> bool:
-        """Whether another process than the flow run's own stands above it."""
+    def supervisors(self) -> list[int]:
+        """The processes above the flow run's own that a person would know of."""
 
+    @abstractmethod
     def stop(self) -> None:
         """Kill what was started here, all of it."""
-        if self._process is not None:
-            kill_group(self._process.pid)
-            self._process.wait()
-            self._process = None
 
     def __enter__(self) -> Self:
         return self
@@ -83,64 +82,74 @@ class Place(ABC):
     def __exit__(self, *_exc_info: object) -> None:
         self.stop()
 
-    def _run(self, *module_and_arguments: str, **environment: str) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *module_and_arguments],
-                cwd=ROOT,
-                env=self._environment | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
 
 class Script(Place):
-    """A `python` process for every flow run."""
+    """A script for every flow run: a fork of a process that has imported what it imports."""
 
-    supervises = False
-
-    def start(
-        self, flow: str, call: str, parameters: Mapping[str, str], environment: Mapping[str, str]
+    def __init__(
+        self, environment: Mapping[str, str], directory: Path, fork_server: ForkServer
     ) -> None:
-        """Start the script."""
+        super().__init__(environment, directory)
+        self._fork_server = fork_server
+        self._pid: int | None = None
+
+    def start(self, call: FlowCall) -> None:
+        """Fork the script."""
         self.stop()
-        module = "benchmarks.endings.script"
-        self._run(module, flow, call, json.dumps(dict(parameters)), **environment)
+        self._pid = self._fork_server.run(call, self.directory / "log", self.environment)
+
+    @property
+    def supervisors(self) -> list[int]:
+        """Nothing stands above a script."""
+        return []
+
+    def stop(self) -> None:
+        """Kill the script that was started last."""
+        if self._pid is not None:
+            kill_group(self._pid)
+            self._pid = None
 
 
 class _Supervised(Place):
-    """A process that runs deployments; started before the first flow run, and when it is gone."""
+    """
+    A process that runs deployments; started before the first flow run, and when it is gone.
 
-    supervises = True
+    Args:
+        environment: See `Place`.
+        directory: See `Place`.
+        flows: Names in `flows`: those that it will be asked for.
+    """
 
-    def __init__(self, environment: Mapping[str, str], log: Path, flows: tuple[str, ...]) -> None:
-        super().__init__(environment, log)
+    def __init__(
+        self, environment: Mapping[str, str], directory: Path, flows: tuple[str, ...]
+    ) -> None:
+        super().__init__(environment, directory)
         self._flows = flows
+        self._process: subprocess.Popen[bytes] | None = None
         self._client = SyncPrefectClient(environment["PREFECT_API_URL"])
         self._asked_for: UUID | None = None
 
-    def start(
-        self, flow: str, call: str, parameters: Mapping[str, str], environment: Mapping[str, str]
-    ) -> None:
+    def start(self, call: FlowCall) -> None:
         """Ask for a run of the flow's deployment."""
-        if call != "directly" or environment:
+        if call != FlowCall(call.flow, call.parameters):
             raise ValueError("a deployment calls its flow, in the environment of its supervisor")
         if self._process is None or self._process.poll() is not None:
             self.stop()
             self._start_supervisor()
-            if not wait_until(self._is_ready, START_SECONDS, every=0.1):
-                raise TimeoutError(f"{self._log} did not start")
-        deployment = self._client.read_deployment_by_name(self._name_of(flow))
+            if not happened(self._is_ready, START_SECONDS, every=0.1):
+                raise TimeoutError(f"{self.directory} did not start")
+        deployment = self._client.read_deployment_by_name(self._name_of(call.flow))
         flow_run = self._client.create_flow_run_from_deployment(
-            deployment.id, parameters=dict(parameters)
+            deployment.id, parameters=dict(call.parameters)
         )
         self._asked_for = flow_run.id
 
     def stop(self) -> None:
         """Kill the supervisor, and withdraw what was asked of it: it may not have begun."""
-        super().stop()
+        if self._process is not None:
+            kill_group(self._process.pid)
+            self._process.wait()
+            self._process = None
         if self._asked_for is not None:
             # A server that a trial has killed starts nothing any more, and is not waited for.
             impatient = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1})
@@ -148,10 +157,28 @@ class _Supervised(Place):
                 self._client.delete_flow_run(self._asked_for)
             self._asked_for = None
 
+    @property
+    def supervisors(self) -> list[int]:
+        """The supervisor, if it runs."""
+        runs = self._process is not None and self._process.poll() is None
+        return [self._process.pid] if self._process is not None and runs else []
+
     _deployment: str
 
     @abstractmethod
     def _start_supervisor(self) -> None: ...
+
+    def _run(self, *module_and_arguments: str) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *module_and_arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _name_of(self, flow: str) -> str:
         # Prefect names a flow after its function, with dashes.
@@ -171,17 +198,15 @@ class FlowServe(_Supervised):
 
     _deployment = "served"
 
-    def start(
-        self, flow: str, call: str, parameters: Mapping[str, str], environment: Mapping[str, str]
-    ) -> None:
+    def start(self, call: FlowCall) -> None:
         """Ask for a run of the flow."""
-        if self._flows != (flow,):
+        if self._flows != (call.flow,):
             self.stop()
-            self._flows = (flow,)
-        super().start(flow, call, parameters, environment)
+            self._flows = (call.flow,)
+        super().start(call)
 
     def _start_supervisor(self) -> None:
-        self._run("benchmarks.endings.serving", *self._flows)
+        self._run("tests.harness.serving", *self._flows)
 
 
 class Serve(_Supervised):
@@ -190,7 +215,7 @@ class Serve(_Supervised):
     _deployment = "imported"
 
     def _start_supervisor(self) -> None:
-        self._run("benchmarks.endings.serving", *self._flows)
+        self._run("tests.harness.serving", *self._flows)
 
 
 class Worker(_Supervised):
@@ -198,7 +223,7 @@ class Worker(_Supervised):
 
     _deployment = "worked"
     _work_pool = "endings"
-    _flows_file = "benchmarks/endings/flows.py"
+    _flows_file = "tests/harness/flows.py"
 
     def _start_supervisor(self) -> None:
         try:

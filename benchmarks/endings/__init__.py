@@ -1,1 +1,0 @@
-"""Flow runs that are ended in every way and place, judged by what the emulator saw."""

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: servers, places, and flow runs that are ended."""
