@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The lock names everything; to resolve it again would be slow, and could end elsewhere.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+# Two processes: each has a Prefect server and simulators of its own, which want a core, too.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 BUILD_PAGES := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build
 .DEFAULT_GOAL := help
 
@@ -23,11 +25,14 @@ demo: setup ## Run the VQE flow against the emulator; KEEP=1 leaves the servers 
 deploy-local: setup ## Deploy every flow to a server, worker and emulator here; KEEP=1 leaves them up
 	$(BIN)/python -m deployments.local $(if $(KEEP),--keep)
 
-test: setup ## Run every test
-	$(BIN)/python -m pytest
+test: setup ## Run the tests to run before each commit: ten minutes on two cores
+	$(PYTEST) -m "not slow" --junitxml=.durations/test.xml
+
+test-slow: setup ## Run all the others, and those of hypothesis with many more examples
+	$(PYTEST) -m "slow or deep" --hypothesis-profile=deep --junitxml=.durations/test-slow.xml
 
 test-ui: setup ## Run the tests in a real browser: Prefect's UI, and the emulator's page
-	BROWSER_TESTS=required $(BIN)/python -m pytest tests/ui
+	BROWSER_TESTS=required $(PYTEST) tests/ui
 
 check: setup ## Check format, lint, types and the pages of docs/ (layers and diagrams are tests)
 	$(BIN)/ruff format --check .
@@ -57,4 +62,4 @@ lock: setup ## Resolve requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-header --no-annotate --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup demo deploy-local test test-ui check bench chaos docs lock
+.PHONY: help setup demo deploy-local test test-slow test-ui check bench chaos docs lock

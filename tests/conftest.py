@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from prefect_qsession.emulator import Emulator, EmulatorSettings, SimulatorPool, TimingSettings
 from tests.harness.processes import heed_signals
@@ -13,6 +14,40 @@ from tests.harness.processes import heed_signals
 MakeEmulator = Callable[..., Emulator]
 
 heed_signals()
+
+STEADY = {
+    # The same examples in every run: what fails, fails for everybody.
+    "derandomize": True,
+    "database": None,
+    # How long one takes says more of the machine than of the code.
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+}
+settings.register_profile("quick", max_examples=30, stateful_step_count=30, **STEADY)
+settings.register_profile("deep", max_examples=300, stateful_step_count=40, **STEADY)
+settings.load_profile("quick")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what hypothesis draws examples for: `make test-slow` draws many more of them."""
+    for item in items:
+        if getattr(item, "obj", None) and is_hypothesis_test(item.obj):
+            item.add_marker("deep")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print how the flow runs of the matrix ended, in the order of its table."""
+    lines = {
+        report.nodeid: value
+        for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+        for name, value in report.user_properties
+        if name == "ending"
+    }
+    if lines:
+        from tests.matrix.table import HEAD  # noqa: PLC0415 - it imports much
+
+        terminalreporter.section("how flow runs ended")
+        terminalreporter.write_line("\n".join((*HEAD, *lines.values())))
 
 
 @pytest.fixture(autouse=True)

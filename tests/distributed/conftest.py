@@ -15,12 +15,27 @@ from tests.integration.conftest import (
 
 __all__ = ["_nothing_is_left_open", "_prefect_server", "block", "save_block"]
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 NO_FIXED_PORT = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 """A scheduler listens for its page even if it has none."""
 
 MakeRunner = Callable[[], TaskRunner]
+
+
+def pytest_collection_modifyitems(items):
+    """Have one process of pytest run all the tests of a cluster, which takes long to start."""
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        asked_for = [*item.fixturenames, *parameters]
+        if "dask" in asked_for:
+            item.add_marker(pytest.mark.xdist_group("dask"))
+        if "ray" in asked_for:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="package")

@@ -6,21 +6,13 @@ import tracemalloc
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_qsession.emulator import Emulator, EmulatorSettings
 from prefect_qsession.emulator.settings import RUNTIME_PREFIX
 
 from .conftest import HEADERS
-
-EXAMPLES = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 
 ENDPOINTS = [
     ("POST", "/identity/token"),
@@ -141,6 +133,7 @@ def test_the_description_has_every_endpoint(described):
     assert set(ENDPOINTS) == set(described.operations())
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_every_request_is_answered_as_described(described, method, path):
     """Whether it fits the description or not: no failure, and no form that is not IBM's."""
@@ -152,7 +145,6 @@ def test_every_request_is_answered_as_described(described, method, path):
         .get("schema", {})
     )
 
-    @EXAMPLES
     @given(st.data())
     def ask(data) -> None:
         address, query = path, {}

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import requests
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from qiskit_ibm_runtime import RuntimeEncoder
@@ -229,17 +228,8 @@ def check_usage(users):
         assert usage["usage_consumed_seconds"] == pytest.approx(billed[instance.crn], abs=1.001)
 
 
+@pytest.mark.deep
 def test_whatever_users_do_the_rules_hold(simulators):
     """Sessions, batches, jobs, refusals, failures and time, in random order."""
     Users.simulators = simulators
-    run_state_machine_as_test(
-        Users,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(Users)

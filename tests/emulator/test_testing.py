@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 from .conftest import REPOSITORY
 
 pytest_plugins = ["pytester"]
@@ -20,6 +22,7 @@ def files_of_the_page() -> dict[str, str]:
     return {name: program for program, name in programs}
 
 
+@pytest.mark.slow
 def test_the_page_about_testing_shows_tests_that_pass(pytester):
     """The flow and its tests, saved as the page says and run by pytest alone."""
     files = files_of_the_page()

@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from tests.programs import started
+
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from uuid import uuid4
 
+import pytest
+
 from tests.harness.waiting import wait_until
 from tests.integration.test_demo import REPOSITORY, processes_marked
 from tests.programs import started
+
+pytestmark = pytest.mark.slow
 
 COMMAND = [sys.executable, "-m", "deployments.local"]
 

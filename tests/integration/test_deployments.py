@@ -16,6 +16,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from tests.programs import started
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 VQE, CURVE, REAPER = "vqe/h2", "dissociation-curve/h2-curve", "reap-sessions/every-five-minutes"
 ENTRYPOINTS = {

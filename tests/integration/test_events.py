@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from demo.servers import PrefectServer
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
 from tests.harness.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("events")
 
 SCRIPT = """
 import time
@@ -64,7 +66,7 @@ class Server:
 
     def __init__(self, server: PrefectServer) -> None:
         self._server = server
-        self._began = datetime.now(UTC) - timedelta(minutes=1)
+        self._began = datetime.now(UTC)
 
     def run(self, emulator, pause=0.0, **options) -> None:
         """Run a flow in a process of its own, whose events are sent when it ends."""
@@ -105,10 +107,24 @@ def about_session(event) -> bool:
     return event.resource.id.startswith("qsession.session.")
 
 
+@pytest.fixture(scope="module")
+def prefect_server(tmp_path_factory):
+    """Start a server for most of these tests."""
+    with PrefectServer(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 @pytest.fixture
-def server(request, tmp_path):
-    """Start a server, with whatever settings the test is for."""
-    with PrefectServer(tmp_path / "server", **getattr(request, "param", {})) as server:
+def server(prefect_server):
+    """Return the server, with the events of this test alone."""
+    return Server(prefect_server)
+
+
+@pytest.fixture
+def protected_server(tmp_path):
+    """Start a server that is protected against cross-site requests."""
+    protection = {"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true"}
+    with PrefectServer(tmp_path / "server", **protection) as server:
         yield Server(server)
 
 
@@ -195,16 +211,14 @@ def test_a_session_that_a_guardian_cancelled_is_one_event(server, make_emulator)
     assert first.id == released.id
 
 
-@pytest.mark.parametrize(
-    "server", [{"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true"}], indirect=True
-)
-def test_what_a_guardian_could_not_tell_the_hook_tells(server, make_emulator):
+@pytest.mark.slow
+def test_what_a_guardian_could_not_tell_the_hook_tells(protected_server, make_emulator):
     """An API that is protected against cross-site requests takes nothing of the guardian."""
     emulator = make_emulator()
-    flow_run_id = die(server, emulator)
+    flow_run_id = die(protected_server, emulator)
     wait_until(lambda: ["cancel"] == [session.ended_by for session in emulator.sessions])
     for _ in range(2):
-        server.call(emulator, HOOK, flow_run_id).check_returncode()
+        protected_server.call(emulator, HOOK, flow_run_id).check_returncode()
 
-    [released] = server.releases()
+    [released] = protected_server.releases()
     assert "guardian" == released.resource["qsession.by"]

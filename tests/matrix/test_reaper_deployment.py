@@ -20,6 +20,8 @@ from prefect_qsession.emulator import TimingSettings
 from tests.harness.waiting import wait_until
 from tests.integration.test_signals import active, start_program
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(tmp_path) -> Iterator[PrefectServer]:

@@ -32,6 +32,8 @@ from tests.integration.test_reaper import (
     test_two_reapers_at_once_cancel_a_session_once,
 )
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]
+
 __all__ = [
     "_look_often",
     "api_ledger",

@@ -19,6 +19,8 @@ from prefect_qsession.emulator.settings import RUNTIME_PREFIX
 from tests.harness.waiting import wait_until
 from tests.ui.browser import Page
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
 PHONE = (390, 844)
 
 HOSTILE = '<img src=x onerror="window.robbed=1">'

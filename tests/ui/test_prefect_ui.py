@@ -34,6 +34,8 @@ from tests.harness.waiting import wait_until
 from tests.ui.prefect_ui import LONG_SECONDS, PrefectUI
 from tests.ui.serving import DEPLOYMENT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
 BLOCK = "watched"
 ENOUGH_FOR_A_CURVE = 5
 """Jobs."""

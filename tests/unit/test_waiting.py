@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_qsession.policy.waiting import (
@@ -100,7 +100,6 @@ def questions(found: list[Found]) -> int:
     return sum(one.questions for one in found)
 
 
-@settings(deadline=None)
 @given(
     jobs=st.lists(st.floats(0.0, 20.0), min_size=1, max_size=12),
     request_seconds=st.floats(0.0, 0.2),
@@ -133,7 +132,6 @@ def _knowing(request_seconds: float) -> Waiting:
     return waiting
 
 
-@settings(deadline=None)
 @given(jobs=st.lists(st.floats(0.0, 20.0), min_size=2, max_size=12), latency=st.floats(0.0, 0.2))
 def test_every_job_is_found_after_its_end_and_asked_in_order(jobs, latency):
     """Questions never go back in time, and the last one is the only one that finds the job over."""
@@ -277,7 +275,6 @@ def test_a_job_of_an_earlier_attempt_is_asked_for_at_once():
         assert 5.0 == wait.next_question(5.0)
 
 
-@settings(deadline=None)
 @given(
     limit=st.floats(0.5, 50.0),
     jobs=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=10),
