@@ -48,7 +48,6 @@ MEANING = {
     "concurrency_limit": "sessions",
 }
 
-
 PLACES = {
     "the task runner": inspect.signature(SessionTaskRunner).parameters,
     "the decorator": inspect.signature(session_flow).parameters,
