@@ -4,6 +4,7 @@ import logging
 import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -20,7 +21,6 @@ default_role = "code"
 napoleon_numpy_docstring = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 
 html_theme = "furo"
 html_title = f"{project} {release}"
@@ -32,12 +32,14 @@ html_show_sourcelink = False
 # Importing the client transpiles a circuit, and with Sphinx's handlers in place Qiskit tells of it.
 logging.getLogger("qiskit").setLevel(logging.WARNING)
 
+_FUNCTION = re.compile(r"<built-in function (\w+)>")
 _LINK_OUT = re.compile(r"(?<!!)\[([^]]+)\]\((\.\./[^)#]*)\)")
 
 
 def setup(app: Sphinx) -> None:
     """Read Markdown that is written for a code host, or for Prefect's UI, as Sphinx needs it."""
     app.connect("source-read", _with_downloads)
+    app.connect("autodoc-process-signature", _with_names)
     app.connect("autodoc-process-docstring", _without_fences, priority=100)
 
 
@@ -50,6 +52,12 @@ def _with_downloads(_app: Sphinx, _page: str, source: list[str]) -> None:
         return f"{{download}}`{words} <{target}>`" if is_file else f"`{words}`"
 
     source[0] = _LINK_OUT.sub(linked, source[0])
+
+
+def _with_names(*told: Any) -> tuple[str, str] | None:
+    """Name a function that is a default: Sphinx cannot read what Python writes of it."""
+    *_, arguments, returned = told
+    return (_FUNCTION.sub(r"\1", arguments), returned) if arguments else None
 
 
 def _without_fences(

@@ -1,16 +1,17 @@
 """The decorator that makes a function a flow with a session."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, contextmanager
-from datetime import timedelta
 from functools import wraps
-from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.flows import FlowStateHook
 from prefect.futures import PrefectFuture
+from prefect.results import ResultSerializer, ResultStorage
 from prefect.task_runners import TaskRunner
 from prefect.utilities.collections import visit_collection
 
@@ -19,14 +20,35 @@ from prefect_qsession.hooks import release_recorded_sessions
 from prefect_qsession.policies import SessionPolicy
 from prefect_qsession.sessions.flow_run_sessions import FlowRunSession, session_owned_by
 from prefect_qsession.task_runners import SessionTaskRunner
-from prefect_qsession.vocabulary.durations import Duration
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import SessionOptions
+from prefect_qsession.vocabulary.options import OPTIONS, SessionOptions, shows_options
 from prefect_qsession.vocabulary.records import LeastBusy
 from prefect_qsession.vocabulary.states import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class SessionFlowOptions(SessionOptions, total=False):
+    """Beside them, for editors, those of Prefect's `flow`; what else it takes is passed on too."""
+
+    name: str | None
+    version: str | None
+    flow_run_name: Callable[[], str] | str | None
+    retries: int | None
+    retry_delay_seconds: float | None
+    description: str | None
+    timeout_seconds: float | None
+    validate_parameters: bool
+    persist_result: bool | None
+    result_storage: ResultStorage | None
+    result_serializer: ResultSerializer | None
+    cache_result_in_memory: bool
+    log_prints: bool | None
+    on_completion: list[FlowStateHook[..., Any]] | None
+    on_failure: list[FlowStateHook[..., Any]] | None
+    on_cancellation: list[FlowStateHook[..., Any]] | None
+    on_crashed: list[FlowStateHook[..., Any]] | None
+    on_running: list[FlowStateHook[..., Any]] | None
 
 
 @overload
@@ -41,21 +63,11 @@ def session_flow(
     policy: str | SessionPolicy | None = None,
     task_runner: TaskRunner[Any] | None = None,
     max_workers: int | None = None,
-    # `SessionOptions`, written out: it cannot be unpacked beside options that only Prefect knows.
-    max_time: Duration | None = None,
-    mode: Mode | Literal["session", "batch", "job", "auto"] | None = None,
-    fallback: str | Sequence[Mode | Literal["batch", "job"]] | None = None,
-    qpu_budget: Duration | None = None,
-    session_budget: Duration | None = None,
-    idle_release: Duration | None = None,
-    reattach: bool | None = None,
-    reopen: int | None = None,
-    pack: str | float | timedelta | None = None,
-    concurrency_limit: str | None = None,
-    **flow_options: Any,
+    **options: Unpack[SessionFlowOptions],
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
+@shows_options
 def session_flow(
     credentials: str | QiskitRuntimeCredentials | Callable[..., Any] | None = None,
     *,
@@ -80,9 +92,8 @@ def session_flow(
         policy: As `SessionTaskRunner` takes it.
         task_runner: As `SessionTaskRunner` takes it: it runs the tasks, inside the session.
         max_workers: As `SessionTaskRunner` takes it.
-        options: `max_time`, `mode`, `fallback`, `qpu_budget`, `session_budget`, `idle_release`,
-            `reattach`, `reopen`, `pack` and `concurrency_limit` as `SessionTaskRunner` takes them,
-            and every other option of `prefect.flow`.
+        options: Those of the session, as `SessionTaskRunner` takes them, and every other option of
+            `prefect.flow`.
 
     Raises:
         InvalidMaxTime: `max_time` is no duration.
@@ -92,7 +103,7 @@ def session_flow(
     """
     if callable(credentials):
         return session_flow()(credentials)
-    ours = {name: options.pop(name) for name in SessionOptions.__annotations__ if name in options}
+    ours = {name: options.pop(name) for name in OPTIONS if name in options}
     runner = SessionTaskRunner(
         credentials,
         backend=backend,

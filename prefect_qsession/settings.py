@@ -8,18 +8,29 @@ wins, and what a `SessionPolicy` block says.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from prefect.settings.base import PrefectBaseSettings, build_settings_config
-from pydantic import Field
+from pydantic import Field, create_model
 
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
+from prefect_qsession.vocabulary.options import OPTIONS, Option, SessionOptions, policy_fields
 from prefect_qsession.vocabulary.records import ResolvedPolicy
 
-DEFAULT_MAX_TIME = "1h"
-"""Long enough for a few hundred iterations; short enough that no accident costs more than that."""
+
+def _setting(option: Option) -> Any:
+    kept = option.values.in_settings
+    kept = kept | None if option.default is None else kept
+    return kept, Field(default=option.default, description=option.about)
 
 
-class QSessionSettings(PrefectBaseSettings):
+_OptionSettings: Any = create_model(
+    "_OptionSettings",
+    __base__=PrefectBaseSettings,
+    **{name: _setting(option) for name, option in OPTIONS.items()},
+)
+
+
+class QSessionSettings(_OptionSettings):
     """Defaults for what a `SessionTaskRunner` was not told in code."""
 
     model_config = build_settings_config(("integrations", "qsession"))
@@ -33,42 +44,6 @@ class QSessionSettings(PrefectBaseSettings):
     policy: str | None = Field(
         default=None,
         description="Name of the SessionPolicy block to use; it wins over the settings below.",
-    )
-    max_time: str | int = Field(
-        default=DEFAULT_MAX_TIME,
-        description="The service ends a session after this time, whatever happens here.",
-    )
-    mode: str = Field(
-        default="session",
-        description="How jobs run: session, batch or job; auto for the first that the plan allows.",
-    )
-    fallback: str | tuple[str, ...] = Field(
-        default=("batch", "job"), description="What auto tries after a session, in this order."
-    )
-    qpu_budget: str | int | None = Field(
-        default=None, description="QPU time that the jobs of one flow run may be charged."
-    )
-    session_budget: str | int | None = Field(
-        default=None, description="Session time that one flow run may be billed."
-    )
-    idle_release: str | int | None = Field(
-        default=None, description="A session that has had no job for this long is released."
-    )
-    reattach: bool = Field(
-        default=True,
-        description="A later attempt takes up the jobs of earlier ones, instead of paying anew.",
-    )
-    reopen: int = Field(
-        default=3, description="How often a session that the service ended is opened anew."
-    )
-    pack: str | float | None = Field(
-        default=None,
-        description="Requests of one PUB made within this time go together as one job: 50ms, say.",
-    )
-    concurrency_limit: str | None = Field(
-        default=None,
-        description="Name of the Prefect global concurrency limit of which each open session takes "
-        "a slot.",
     )
     keep_for_retry: float = Field(
         default=60.0,
@@ -115,7 +90,7 @@ class QSessionSettings(PrefectBaseSettings):
         Raises:
             InvalidSetting: An option or a setting is not of the right kind.
         """
-        set_here = {name: getattr(self, name) for name in SessionOptions.__annotations__}
+        set_here = {name: getattr(self, name) for name in OPTIONS}
         return ResolvedPolicy(
             **policy_fields(options, defaults=set_here | dict(block or {})),
             keep_for_retry_seconds=self.keep_for_retry,

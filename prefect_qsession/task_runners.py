@@ -22,7 +22,7 @@ from prefect_qsession.sessions.flow_run_sessions import FlowRunSession
 from prefect_qsession.sessions.held_sessions import HeldSession
 from prefect_qsession.sessions.joined_sessions import joined_session
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
+from prefect_qsession.vocabulary.options import SessionOptions, policy_fields, shows_options
 from prefect_qsession.vocabulary.records import LEAST_BUSY, LeastBusy
 
 
@@ -49,23 +49,8 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
         task_runner: Runs submitted and mapped tasks: a `ProcessPoolTaskRunner`, `DaskTaskRunner`,
             `RayTaskRunner`; a `ThreadPoolTaskRunner` if left out.
         max_workers: Threads for submitted tasks; as `ThreadPoolTaskRunner` has it if left out.
-        max_time: The service ends the session this long after its first job started, whatever
-            happens here: text such as "2h 30m", seconds or a timedelta. Always set; one hour by
-            default.
-        mode: How the jobs run: "session", "batch", "job", or "auto" for a session if the plan has
-            them.
-        fallback: What "auto" tries after a session, in this order: by default a batch, then jobs.
-        qpu_budget: What the jobs of a flow run together may be charged, as `max_time` is given.
-        session_budget: What the sessions of a flow run together may be billed.
-        idle_release: A session that has had no job for this long is released; the next job opens
-            another.
-        reattach: False to have a later attempt submit and pay everything anew, instead of taking up
-            the jobs of earlier ones.
-        reopen: How often a session that the service ended is opened anew; 0 to fail instead.
-        pack: Requests of one PUB that tasks make within this time of each other go together as one
-            job, and each gets its own result: text such as "50ms", or seconds.
-        concurrency_limit: Name of a Prefect global concurrency limit that each open session takes a
-            slot of.
+        options: How its sessions are opened, held and let go, as `SessionOptions` declares them.
+            A duration is text such as "2h 30m", seconds or a timedelta.
 
     Raises:
         InvalidMaxTime: `max_time` is no duration.
@@ -74,6 +59,7 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
             session itself.
     """
 
+    @shows_options
     def __init__(
         self,
         credentials: str | QiskitRuntimeCredentials | None = None,

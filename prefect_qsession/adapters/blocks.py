@@ -10,12 +10,9 @@ from prefect_qsession.exceptions import InvalidBlock, UnknownBlock
 
 B = TypeVar("B", bound=Block)
 
-# Of a field that may be null the UI asks first, by a switch, whether it is. So the schemas below do
-# not say it; a form then sends nothing of a field that was left empty, or something empty.
+# Of a field that may be null the UI asks first, by a switch, whether it is. So no schema of
+# ours says it; a form then sends nothing of a field that was left empty, or something empty.
 EMPTY_IS_NONE = BeforeValidator(lambda value: None if value in ("", []) else value)
-TEXT = WithJsonSchema({"type": "string"})
-
-OptionalText = Annotated[str | None, EMPTY_IS_NONE, TEXT]
 OptionalUrl = Annotated[
     HttpUrl | None, EMPTY_IS_NONE, WithJsonSchema({"type": "string", "format": "uri"})
 ]

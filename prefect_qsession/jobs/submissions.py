@@ -77,10 +77,10 @@ class Submissions:
         self._owner = owner
         self._place = place
         self._ordinals = Ordinals()
-        self._reattaches = held.policy.reattaches
+        self._reattaches = held.policy.reattach
         self._known = known(self._earlier_runs, self._tagged, self._welcome)
         self._duplicates = Duplicates(self._known, held.logger)
-        window = held.policy.packing_window_seconds
+        window = held.policy.pack_seconds
         self._packs = PackedSubmissions(window, self.submit) if window else None
 
     def request(

@@ -201,7 +201,7 @@ class HeldSession:
             return self._runtime
 
     def _new_lifecycle(self) -> "Lifecycle":
-        return SessionLifecycle(self._open, self.policy.reopenings)
+        return SessionLifecycle(self._open, self.policy.reopen)
 
     def _open(self) -> "SafeguardedSession":
         with self.journal.opening():

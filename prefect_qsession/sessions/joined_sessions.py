@@ -55,7 +55,7 @@ class JoinedSession:
     def __init__(self, invitation: Invitation, owner: Owner) -> None:
         self.owner = owner
         # A task that is moved looks for its jobs by their own tags, which a pack's has not.
-        self.policy = replace(invitation.policy, packing_window_seconds=None)
+        self.policy = replace(invitation.policy, pack_seconds=None)
         self.spending = Spending(invitation.policy, self._tell_most_is_spent)
         """What the flow run has spent, as far as it was asked for here."""
         self.spending.share(others_of(owner.flow_run_id, self.backend))

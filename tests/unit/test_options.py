@@ -1,17 +1,26 @@
 """What a user says of the sessions of a flow, and what it means."""
 
 import inspect
+import re
+from dataclasses import fields
 from datetime import timedelta
-from typing import get_args, get_overloads, get_type_hints
+from typing import Unpack, get_overloads, get_type_hints
 
 import pytest
+from prefect import flow
 
-from prefect_qsession import session_flow
+from docs.option_table import PAGE, with_table
+from prefect_qsession import SessionPolicy, SessionTaskRunner, session_flow
+from prefect_qsession.decorators import SessionFlowOptions
 from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.durations import Duration
 from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
+from prefect_qsession.vocabulary.options import (
+    OPTIONS,
+    ResolvedOptions,
+    SessionOptions,
+    policy_fields,
+)
 from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 EVERYTHING: SessionOptions = {
@@ -33,10 +42,20 @@ MEANING = {
     "qpu_budget_seconds": 90,
     "session_budget_seconds": 300,
     "idle_release_seconds": 30,
-    "reattaches": False,
-    "reopenings": 0,
-    "packing_window_seconds": 0.05,
+    "reattach": False,
+    "reopen": 0,
+    "pack_seconds": 0.05,
     "concurrency_limit": "sessions",
+}
+
+PLACES = {
+    "the task runner": inspect.signature(SessionTaskRunner).parameters,
+    "the decorator": inspect.signature(session_flow).parameters,
+    "the decorator in editors": SessionFlowOptions.__annotations__,
+    "the settings": QSessionSettings.model_fields,
+    "the block": SessionPolicy.model_fields,
+    "the form": SessionPolicy.model_json_schema()["properties"],
+    "the page": re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE),
 }
 
 
@@ -47,8 +66,9 @@ def chosen(policy: ResolvedPolicy) -> dict[str, object]:
 
 def test_every_option_sets_a_field_of_the_policy():
     """Nothing is left out, and each is read as what it means."""
-    assert set(EVERYTHING) == set(SessionOptions.__annotations__)
+    assert set(EVERYTHING) == set(OPTIONS)
     assert MEANING == policy_fields(EVERYTHING)
+    assert set(MEANING) == {field.name for field in fields(ResolvedOptions)}
 
 
 def test_the_defaults_are_careful():
@@ -60,9 +80,9 @@ def test_the_defaults_are_careful():
         "qpu_budget_seconds": None,
         "session_budget_seconds": None,
         "idle_release_seconds": None,
-        "reattaches": True,
-        "reopenings": 3,
-        "packing_window_seconds": None,
+        "reattach": True,
+        "reopen": 3,
+        "pack_seconds": None,
         "concurrency_limit": None,
     } == chosen(QSessionSettings().resolve({}))
 
@@ -139,12 +159,32 @@ def test_an_option_that_does_not_exist_is_refused_as_python_does():
         policy_fields({"max_tim": "2h"})
 
 
-def test_the_decorator_shows_every_option():
-    """Its signature has to write them out, and must not forget one, nor its type."""
-    written_out = get_overloads(session_flow)[1]
-    shown = inspect.signature(written_out).parameters
+@pytest.mark.parametrize("place", PLACES)
+def test_every_option_is_in_every_place(place):
+    """It is declared once, and all of these follow."""
+    assert [] == [name for name in OPTIONS if name not in PLACES[place]]
+
+
+@pytest.mark.parametrize("function", [session_flow, SessionTaskRunner])
+def test_a_signature_shows_what_an_option_takes(function):
+    """To whoever asks at run time; editors read the declaration."""
+    shown = inspect.signature(function).parameters
     types = get_type_hints(SessionOptions)
 
-    assert set(types) <= set(shown)
-    assert types == {name: get_type_hints(written_out)[name] for name in types}
-    assert set(get_args(Duration)) <= set(get_args(types["max_time"]))
+    assert types == {name: shown[name].annotation for name in types}
+    assert {None} == {shown[name].default for name in types}
+
+
+def test_editors_see_prefects_own_options_beside_ours():
+    """All but its task runner, which is ours."""
+    prefects = set(list(inspect.signature(flow).parameters)[1:]) - {"task_runner"}
+
+    assert prefects <= set(SessionFlowOptions.__annotations__)
+    assert Unpack[SessionFlowOptions] == get_overloads(session_flow)[1].__annotations__["options"]
+
+
+def test_the_page_of_options_has_the_table():
+    """`python -m docs.option_table` would change nothing."""
+    page = PAGE.read_text()
+
+    assert with_table(page) == page

@@ -9,13 +9,12 @@ from pydantic import ValidationError
 from prefect_qsession import SessionPolicy, SessionTaskRunner
 from prefect_qsession.policies import resolve_policy
 from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import SessionOptions
 from tests.unit.test_options import EVERYTHING, MEANING, chosen
 
 
 def test_a_block_says_everything_that_the_code_can_say():
     """Field by field, by the same names, and with the same meaning."""
-    assert set(SessionOptions.__annotations__) == set(SessionPolicy.model_fields)
+    assert set(EVERYTHING) == set(SessionPolicy.model_fields)
     assert MEANING == chosen(resolve_policy({}, SessionPolicy(**EVERYTHING)))
 
 
