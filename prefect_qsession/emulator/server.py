@@ -11,17 +11,12 @@ from typing import Self
 
 import uvicorn
 
-from prefect_qsession.emulator.app import create_app
-from prefect_qsession.emulator.changes import Changes
-from prefect_qsession.emulator.clock import HandClock, RunningClock
-from prefect_qsession.emulator.conductor import Conductor
-from prefect_qsession.emulator.faults import Faults
-from prefect_qsession.emulator.identity import Identity
-from prefect_qsession.emulator.network import Address, FaultyNetwork
-from prefect_qsession.emulator.overview import Overview, overview
-from prefect_qsession.emulator.pool import SimulatorPool
-from prefect_qsession.emulator.records import EndedBy, JobRecord, SessionRecord
-from prefect_qsession.emulator.service import Service
+from prefect_qsession.emulator.computing.pool import SimulatorPool
+from prefect_qsession.emulator.faults.standing import Faults
+from prefect_qsession.emulator.rules.records import EndedBy, JobRecord, SessionRecord
+from prefect_qsession.emulator.rules.service import Service
+from prefect_qsession.emulator.running.clock import HandClock, RunningClock
+from prefect_qsession.emulator.running.running_service import Conductor
 from prefect_qsession.emulator.settings import (
     DEFAULT_API_KEY,
     RUNTIME_PREFIX,
@@ -29,6 +24,11 @@ from prefect_qsession.emulator.settings import (
     EmulatorSettings,
     InstanceSettings,
 )
+from prefect_qsession.emulator.views.changes import Changes
+from prefect_qsession.emulator.views.overview import Overview, overview
+from prefect_qsession.emulator.wire.app import create_app
+from prefect_qsession.emulator.wire.identity import Identity
+from prefect_qsession.emulator.wire.network import Address, FaultyNetwork
 
 LOOPBACK = "127.0.0.1"
 

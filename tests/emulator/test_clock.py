@@ -2,8 +2,8 @@
 
 import pytest
 
-from prefect_qsession.emulator.agenda import Agenda
-from prefect_qsession.emulator.clock import HandClock, RunningClock, isoformat
+from prefect_qsession.emulator.rules.timers import Agenda
+from prefect_qsession.emulator.running.clock import HandClock, RunningClock, isoformat
 
 
 def test_a_hand_clock_moves_only_when_moved():

@@ -5,8 +5,8 @@ import tracemalloc
 import pytest
 
 from prefect_qsession.emulator import EmulatorSettings, TimingSettings
-from prefect_qsession.emulator.service import Service
-from prefect_qsession.emulator.simulation import Outcome
+from prefect_qsession.emulator.rules.service import Service
+from prefect_qsession.emulator.rules.simulation import Outcome
 
 from .conftest import one_bit
 

@@ -29,7 +29,7 @@ from benchmarks.endings.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials, SessionPolicy
 from prefect_qsession.cli.live import picture
 from prefect_qsession.emulator import Emulator, EmulatorSettings, TimingSettings
-from prefect_qsession.emulator.records import SessionRecord
+from prefect_qsession.emulator.rules.records import SessionRecord
 from tests.ui.prefect_ui import LONG_SECONDS, PrefectUI
 from tests.ui.serving import DEPLOYMENT
 from tests.waiting import wait_until
