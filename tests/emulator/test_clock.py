@@ -3,7 +3,8 @@
 import pytest
 
 from prefect_qsession.emulator.rules.timers import Agenda
-from prefect_qsession.emulator.running.clock import HandClock, RunningClock, isoformat
+from prefect_qsession.emulator.rules.times import isoformat
+from prefect_qsession.emulator.running.clock import HandClock, RunningClock
 
 
 def test_a_hand_clock_moves_only_when_moved():

@@ -16,7 +16,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from prefect_qsession.emulator.faults.effects import STRICT, AnyEffect, FailJob, Seconds
-from prefect_qsession.emulator.running.clock import Clock, to_grid
+from prefect_qsession.emulator.rules.times import to_grid
+from prefect_qsession.emulator.running.clock import Clock
 from prefect_qsession.emulator.settings import RUNTIME_PREFIX
 
 CONTROL_PREFIX = "/emulator"

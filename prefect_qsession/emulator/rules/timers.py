@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from prefect_qsession.emulator.running.clock import to_grid
+from prefect_qsession.emulator.rules.times import to_grid
 
 
 @dataclass(eq=False, slots=True)

@@ -1,31 +1,20 @@
 """
-Time, as the emulated service sees it.
+The clocks that the emulated service may run on.
 
-Everything below the HTTP layer is handed a time; only this module reads the machine's clock.
-Times are seconds since the epoch, kept on a grid of one microsecond, so that "60 seconds after the
-last job" is one well-defined instant however it was computed.
+The rules are handed a time; only this module reads the machine's clock.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
-
-def to_grid(seconds: float) -> float:
-    """Round to the microsecond grid on which all times of the emulator lie."""
-    return round(seconds, 6)
+from prefect_qsession.emulator.rules.times import to_grid
 
 
 def wall_now() -> float:
     """Read the machine's clock. Nothing else in the emulator does."""
     return to_grid(time.time())
-
-
-def isoformat(seconds: float) -> str:
-    """Write a time as the service writes it: UTC, microseconds, `Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Clock(Protocol):

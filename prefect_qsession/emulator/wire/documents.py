@@ -6,8 +6,8 @@ from typing import Any
 from prefect_qsession.emulator.rules.listings import workload_mode, workload_status
 from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.states import JobState
+from prefect_qsession.emulator.rules.times import isoformat
 from prefect_qsession.emulator.rules.workloads import Job, Session
-from prefect_qsession.emulator.running.clock import isoformat
 
 Document = dict[str, Any]
 

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.service import Service
-from prefect_qsession.emulator.running.clock import isoformat
+from prefect_qsession.emulator.rules.times import isoformat
 from prefect_qsession.emulator.wire import documents
 from prefect_qsession.emulator.wire.requests import AskingInstance, TheConductor, as_json
 
