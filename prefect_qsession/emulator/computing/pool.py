@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from prefect_qsession.emulator.computing.messages import receive_outcome, send_task
 from prefect_qsession.emulator.rules.simulation import Outcome, SimulationTask
 
 _PACKAGE_HOME = Path(__file__).absolute().parents[3]
@@ -145,8 +146,8 @@ class _Worker:
         watchdog.daemon = True
         watchdog.start()
         try:
-            task.send(process.stdin)
-            return Outcome.receive(process.stdout)
+            send_task(task, process.stdin)
+            return receive_outcome(process.stdout)
         finally:
             watchdog.cancel()
 

@@ -13,6 +13,7 @@ import threading
 from contextlib import suppress
 from typing import BinaryIO
 
+from prefect_qsession.emulator.computing.messages import receive_task, send_outcome
 from prefect_qsession.emulator.rules.simulation import SimulationTask
 
 MEMORY_LIMIT_BYTES = 12 * 2**30
@@ -30,7 +31,7 @@ def main() -> None:
     from prefect_qsession.emulator.computing.programs.dispatch import run_program  # noqa: PLC0415
 
     while True:
-        run_program(tasks.get()).send(answers)
+        send_outcome(run_program(tasks.get()), answers)
 
 
 def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -55,7 +56,7 @@ def _read_tasks(source: BinaryIO, tasks: "queue.SimpleQueue[SimulationTask]") ->
             if os.getppid() != parent:
                 os._exit(0)
         try:
-            tasks.put(SimulationTask.receive(source))
+            tasks.put(receive_task(source))
         except (EOFError, OSError, ValueError):
             os._exit(0)
 
