@@ -16,6 +16,7 @@ from prefect_qsession.emulator.faults.standing import Faults
 from prefect_qsession.emulator.rules.records import EndedBy, JobRecord, SessionRecord
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.running.clock import HandClock, RunningClock
+from prefect_qsession.emulator.running.device_data import load_device
 from prefect_qsession.emulator.running.running_service import Conductor
 from prefect_qsession.emulator.settings import (
     DEFAULT_API_KEY,
@@ -64,7 +65,9 @@ class Emulator:
         self._simulators = simulators or SimulatorPool(
             limit_seconds=self.settings.simulation_limit_seconds
         )
-        self._conductor = Conductor(Service(self.settings), self.clock, self._simulators)
+        devices = [load_device(device) for device in self.settings.devices]
+        service = Service(self.settings, devices)
+        self._conductor = Conductor(service, self.clock, self._simulators)
         self.faults = Faults(self.clock, self.settings.seed)
         identity = Identity(self.settings.instances, self.settings.token_lifetime_seconds)
         is_open = not _is_loopback(host)

@@ -1,17 +1,9 @@
-"""
-The devices: what the service tells about a QPU.
-
-The data are the snapshots of real devices in `qiskit_ibm_runtime`'s fake backends. The files are
-read as they are: the service's process imports no Qiskit, which keeps it small and quick to start.
-"""
+"""The devices: what the service tells about a QPU."""
 
 import json
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from prefect_qsession.emulator.settings import DeviceSettings, DeviceStatus
@@ -42,9 +34,10 @@ class Device:
     is_mock: bool = False
 
 
-def load_device(settings: DeviceSettings) -> Device:
-    """Read a device's data, or raise `ValueError` if there are none for its model."""
-    configuration, properties = _model_data(settings.model)
+def described_device(
+    settings: DeviceSettings, configuration: dict[str, Any], properties: dict[str, Any]
+) -> Device:
+    """Return a device that has the data of its model."""
     configuration = configuration | {"backend_name": settings.name}
     properties = properties | {"backend_name": settings.name}
     processor = configuration.get("processor_type", {})
@@ -90,20 +83,3 @@ def _facts(configuration: dict[str, Any]) -> dict[str, Any]:
     for gate in configuration["gates"]:
         instructions[gate["name"]] = gate.get("coupling_map")
     return {"num_qubits": configuration["n_qubits"], "instructions": instructions}
-
-
-@cache
-def _model_data(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    # find_spec on a top-level package locates it without running it.
-    spec = find_spec("qiskit_ibm_runtime")
-    if spec is None or not spec.submodule_search_locations:
-        msg = "qiskit_ibm_runtime is not installed: its fake backends hold the devices' data"
-        raise ValueError(msg)
-    folder = Path(spec.submodule_search_locations[0], "fake_provider", "backends", model)
-    try:
-        configuration = json.loads((folder / f"conf_{model}.json").read_text())
-        properties = json.loads((folder / f"props_{model}.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        msg = f"no device data for model {model!r} in {folder}"
-        raise ValueError(msg) from error
-    return configuration, properties

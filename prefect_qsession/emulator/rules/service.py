@@ -7,12 +7,12 @@ part that happens by itself.
 
 import secrets
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.rules.accounts import Account
-from prefect_qsession.emulator.rules.devices import Device, load_device, mock_name, mock_of
+from prefect_qsession.emulator.rules.devices import Device, mock_name, mock_of
 from prefect_qsession.emulator.rules.listings import JobFilter
 from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.reasons import OrderedFailure
@@ -46,18 +46,20 @@ class Service:
     """
     The state of the emulated service, and every operation on it.
 
+    *devices* are those of the settings, with their data.
+
     Refusals are `ServiceError`s and change nothing. Not thread-safe: the conductor lets in one
     caller at a time, and has brought the service up to the time it passes.
     """
 
-    def __init__(self, settings: EmulatorSettings) -> None:
+    def __init__(self, settings: EmulatorSettings, devices: Sequence[Device]) -> None:
         self.settings = settings
         self._accounts = {
             instance.crn: Account(instance, settings.limits) for instance in settings.instances
         }
         self.qpus = {
-            device.name: Qpu(load_device(device), device.queue or settings.queue)
-            for device in settings.devices
+            device.name: Qpu(device, given.queue or settings.queue)
+            for device, given in zip(devices, settings.devices, strict=True)
         }
         mocks = [mock_of(qpu.device) for qpu in self.qpus.values()]
         self.mock_qpus = {
