@@ -12,8 +12,8 @@ It shares no code with the rest of the package, so that it cannot agree with its
 
 from prefect_qsession.emulator.computing.pool import SimulatorPool
 from prefect_qsession.emulator.faults.effects import Answer, Delay, Drop, FailJob, Stall
+from prefect_qsession.emulator.faults.fault import Fault, StandingFault
 from prefect_qsession.emulator.faults.lines import fault_line, parse_fault
-from prefect_qsession.emulator.faults.standing import Fault, StandingFault
 from prefect_qsession.emulator.rules.records import JobRecord, SessionRecord, Transition
 from prefect_qsession.emulator.running.clock import HandClock, RunningClock
 from prefect_qsession.emulator.server import Emulator, serve

@@ -12,7 +12,7 @@ from typing import Self
 import uvicorn
 
 from prefect_qsession.emulator.computing.pool import SimulatorPool
-from prefect_qsession.emulator.faults.standing import Faults
+from prefect_qsession.emulator.faults.registry import Faults
 from prefect_qsession.emulator.rules.records import EndedBy, JobRecord, SessionRecord
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.running.clock import HandClock, RunningClock
@@ -158,7 +158,7 @@ class Emulator:
     def overview(self) -> Overview:
         """What there is to see now, at a cost that hardly grows with what has been."""
         with self._conductor.attending() as (service, now):
-            return overview(service, self.clock, self.faults.standing, now)
+            return overview(service, self.faults.standing, now)
 
     def set_device_status(self, name: str, status: DeviceStatus) -> None:
         """

@@ -2,7 +2,7 @@
 Faults as lines of text, for the command line.
 
 A line is `[METHOD] ROUTE EFFECT [NUMBER] [FLAG ...] [NAME=VALUE ...]`. Effects, names and their
-meaning are those of `faults`; the number is an answer's status, a delay's or stall's seconds, and a
+meaning are those of `Fault`; the number is an answer's status, a delay's or stall's seconds, and a
 failed job's code; the flags are `after_work` and `at_once`. Words are quoted as in a shell:
 
     POST /sessions answer 503 retry_after_seconds=5 count=1
@@ -20,7 +20,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from prefect_qsession.emulator.faults.effects import AnyEffect
-from prefect_qsession.emulator.faults.standing import Fault
+from prefect_qsession.emulator.faults.fault import Fault
 
 _FORM = "[METHOD] ROUTE EFFECT [NUMBER] [FLAG ...] [NAME=VALUE ...]"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -11,14 +11,13 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from prefect_qsession.emulator.faults.fault import StandingFault
 from prefect_qsession.emulator.faults.lines import fault_line
-from prefect_qsession.emulator.faults.standing import StandingFault
 from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.records import EndedBy, JobRecord, Mode
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.rules.states import SessionState
 from prefect_qsession.emulator.rules.workloads import Job, Session
-from prefect_qsession.emulator.running.clock import Clock, RunningClock
 
 LATEST_SESSIONS = 50
 LATEST_JOBS = 100
@@ -93,11 +92,9 @@ class Overview:
         return asdict(self)
 
 
-def overview(
-    service: Service, clock: Clock, faults: Iterable[StandingFault], now: float
-) -> Overview:
+def overview(service: Service, faults: Iterable[StandingFault], now: float) -> Overview:
     """Look at the service. It must be up to date, and nobody else may change it meanwhile."""
-    sessions = service.sessions.values()
+    settings, sessions = service.settings, service.sessions.values()
     still_open = [session for session in sessions if session.state is not SessionState.CLOSED]
     closed = (session for session in reversed(sessions) if session.state is SessionState.CLOSED)
     shown = [
@@ -107,7 +104,7 @@ def overview(
     jobs = service.jobs.values()
     return Overview(
         now=now,
-        time_scale=clock.speed if isinstance(clock, RunningClock) else None,
+        time_scale=None if settings.hand_clock else settings.time_scale,
         devices=tuple(_device_view(qpu) for qpu in service.qpus.values()),
         session_count=len(sessions),
         open_session_count=len(still_open),

@@ -7,10 +7,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from prefect_qsession.emulator.faults.standing import CONTROL_PREFIX, Faults
+from prefect_qsession.emulator.faults.registry import Faults
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.running.running_service import Conductor
-from prefect_qsession.emulator.settings import RUNTIME_PREFIX
+from prefect_qsession.emulator.settings import CONTROL_PREFIX, RUNTIME_PREFIX
 from prefect_qsession.emulator.wire.identity import Identity
 from prefect_qsession.emulator.wire.requests import Emulation, require_key
 from prefect_qsession.emulator.wire.routes import (

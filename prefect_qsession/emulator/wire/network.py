@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prefect_qsession.emulator.faults.effects import Answer, Delay, Drop, FailJob, Stall
-from prefect_qsession.emulator.faults.standing import Faults, Strike
+from prefect_qsession.emulator.faults.registry import Faults, Strike
 from prefect_qsession.emulator.rules.errors import ServiceError
 from prefect_qsession.emulator.rules.reasons import ORDERED_FAILURE
 from prefect_qsession.emulator.running.running_service import Conductor

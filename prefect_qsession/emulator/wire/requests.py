@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from prefect_qsession.emulator.faults.standing import Faults
+from prefect_qsession.emulator.faults.registry import Faults
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.running.running_service import Conductor
 from prefect_qsession.emulator.settings import InstanceSettings

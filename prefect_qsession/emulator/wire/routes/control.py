@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from prefect_qsession.emulator.faults.standing import CONTROL_PREFIX, Fault
+from prefect_qsession.emulator.faults.fault import Fault
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.running.clock import HandClock
-from prefect_qsession.emulator.settings import DeviceStatus
+from prefect_qsession.emulator.settings import CONTROL_PREFIX, DeviceStatus
 from prefect_qsession.emulator.wire.requests import (
     TheConductor,
     as_json,

@@ -5,7 +5,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from prefect_qsession.emulator.faults.standing import CONTROL_PREFIX
+from prefect_qsession.emulator.settings import CONTROL_PREFIX
 from prefect_qsession.emulator.views.overview import overview
 from prefect_qsession.emulator.wire.requests import TheConductor, as_json, emulation
 
@@ -32,5 +32,5 @@ async def show_overview(request: Request, conductor: TheConductor) -> Response:
     """Return what there is to see now: devices, sessions, jobs and faults, the latest of each."""
     standing = emulation(request).faults.standing
     with conductor.attending() as (service, now):
-        seen = overview(service, conductor.clock, standing, now)
+        seen = overview(service, standing, now)
     return as_json(seen.as_dict())

@@ -1,14 +1,6 @@
-"""
-Faults on demand: what goes wrong between a client and the emulated service, where and when.
-
-Only the decision is here, and it takes the time as an argument; `network` carries it out.
-"""
+"""A fault: what goes wrong, for which requests, and when. The time is an argument."""
 
 import random
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict
 from typing import Annotated, Any, Literal
 
@@ -17,10 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from prefect_qsession.emulator.faults.effects import STRICT, AnyEffect, FailJob, Seconds
 from prefect_qsession.emulator.rules.times import to_grid
-from prefect_qsession.emulator.running.clock import Clock
 from prefect_qsession.emulator.settings import RUNTIME_PREFIX
-
-CONTROL_PREFIX = "/emulator"
 
 Route = Annotated[str, Field(pattern=r"^(\*|/|(/[^/*{}?]+|/\{\w*\})+(/\*)?|/\*)$")]
 
@@ -114,93 +103,3 @@ class StandingFault:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         return asdict(self.fault) | {"added": self.added, "struck": self.struck}
-
-
-class Strike:
-    """One request that was struck at a time; until it is released, what was struck may wait."""
-
-    def __init__(self, effect: AnyEffect, at: float) -> None:
-        self.effect = effect
-        self.at = at
-        # Its result tells whether the request goes on; if not, its connection is cut.
-        self.released: Future[bool] = Future()
-        self._releasing = threading.Lock()
-
-    def release(self, *, to_go_on: bool = True) -> None:
-        """Hold the request back no longer. Safe to repeat; the first word counts."""
-        with self._releasing:
-            if not self.released.done():
-                self.released.set_result(to_go_on)
-
-
-class Faults:
-    """
-    The faults of one emulator. Any thread may add, clear and look.
-
-    Of several that are for a request, the one added first strikes it, alone. The emulator's own
-    routes are never struck.
-    """
-
-    def __init__(self, clock: Clock, seed: int) -> None:
-        self._clock = clock
-        self._seed = seed
-        self._deciding = threading.Lock()
-        self._standing: tuple[StandingFault, ...] = ()
-        self._under_way: set[Strike] = set()
-        self._added = 0
-        self._stopped = False
-
-    def add(self, fault: Fault) -> StandingFault:
-        """Have *fault* strike from now on. What is returned counts its strikes."""
-        with self._deciding:
-            # Draws of its own: other faults and their requests do not change them.
-            draws = random.Random(f"{self._seed}/{self._added}")  # noqa: S311
-            self._added += 1
-            standing = StandingFault(fault, self._clock.now(), draws)
-            self._standing += (standing,)
-        return standing
-
-    def clear(self) -> None:
-        """Take all faults away. Requests that are held back go on at once."""
-        with self._deciding:
-            self._standing = ()
-            under_way = tuple(self._under_way)
-        for strike in under_way:
-            strike.release()
-
-    def stop(self) -> None:
-        """Cut the connections of all requests that are held back, now and from now on."""
-        with self._deciding:
-            self._stopped = True
-            under_way = tuple(self._under_way)
-        for strike in under_way:
-            strike.release(to_go_on=False)
-
-    @property
-    def standing(self) -> tuple[StandingFault, ...]:
-        """Every fault that was added and not cleared, also those that are over."""
-        return self._standing
-
-    @contextmanager
-    def striking(self, method: str, path: str) -> Iterator[Strike | None]:
-        """Decide about one request, and yield what strikes it for as long as that takes."""
-        strike = self._decide(method, path)
-        try:
-            yield strike
-        finally:
-            with self._deciding:
-                self._under_way.discard(strike)
-
-    def _decide(self, method: str, path: str) -> Strike | None:
-        if path in ("/", CONTROL_PREFIX) or path.startswith(CONTROL_PREFIX + "/"):
-            return None
-        with self._deciding:
-            now = self._clock.now()
-            for standing in self._standing:
-                if standing.strikes(method, path, now):
-                    strike = Strike(standing.fault.effect, now)
-                    if self._stopped:
-                        strike.release(to_go_on=False)
-                    self._under_way.add(strike)
-                    return strike
-        return None
