@@ -82,7 +82,7 @@ def work(service: Service, sessions: int) -> None:
             )
             for job in service.take_started():
                 service.computed(job, Outcome(bytes(bytearray(RESULT)), 1), now)
-            service.agenda.run_until(now)
+            service.timers.run_until(now)
         service.set_accepting_jobs(session, accepting=False, now=now)
 
 

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from prefect_qsession.emulator.rules.timers import Agenda, Appointment
+from prefect_qsession.emulator.rules.timers import Timer, Timers
 from prefect_qsession.emulator.settings import InstanceSettings, WorkloadLimits
 
 # Times are differences of seconds since the epoch, which a float keeps to less than a microsecond.
@@ -91,20 +91,20 @@ class Account:
 class UsageWatch:
     """Calls *on_reached* with an account that has reached its limit, at that very instant."""
 
-    def __init__(self, agenda: Agenda, on_reached: Callable[[Account, float], None]) -> None:
-        self._agenda = agenda
+    def __init__(self, timers: Timers, on_reached: Callable[[Account, float], None]) -> None:
+        self._timers = timers
         self._on_reached = on_reached
-        self._next_looks: dict[Account, Appointment] = {}
+        self._next_looks: dict[Account, Timer] = {}
 
     def look(self, account: Account, now: float) -> None:
         """Look whether it is so. To be called when a charge was made or a meter was started."""
-        if (appointment := self._next_looks.pop(account, None)) is not None:
-            appointment.call_off()
+        if (timer := self._next_looks.pop(account, None)) is not None:
+            timer.cancel()
         seconds_left = account.seconds_left(now)
         if not seconds_left:
             self._on_reached(account, now)
         elif account.active_sessions and seconds_left < math.inf:
             soonest = now + max(seconds_left / account.active_sessions, _SOONEST_SECONDS)
-            self._next_looks[account] = self._agenda.schedule(
+            self._next_looks[account] = self._timers.schedule(
                 soonest, lambda at: self.look(account, at)
             )

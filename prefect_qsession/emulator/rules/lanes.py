@@ -12,7 +12,7 @@ from prefect_qsession.emulator.rules.endings import Ending, ending
 from prefect_qsession.emulator.rules.qpus import Qpu, TenantJob
 from prefect_qsession.emulator.rules.simulation import Outcome
 from prefect_qsession.emulator.rules.states import JobState
-from prefect_qsession.emulator.rules.timers import Agenda
+from prefect_qsession.emulator.rules.timers import Timers
 from prefect_qsession.emulator.rules.workloads import Job
 from prefect_qsession.emulator.settings import EmulatorSettings
 
@@ -28,12 +28,12 @@ class Lanes:
     def __init__(
         self,
         settings: EmulatorSettings,
-        agenda: Agenda,
+        timers: Timers,
         end: Callable[[Job, Ending, float], None],
         tenant_left: Callable[[Qpu, float], None],
     ) -> None:
         self._settings = settings
-        self._agenda = agenda
+        self._timers = timers
         self._end = end
         self._tenant_left = tenant_left
 
@@ -46,7 +46,7 @@ class Lanes:
         qpu.lanes.append(job)
         classical_seconds = self._settings.timing.classical_seconds
         if classical_seconds:
-            job.next_step = self._agenda.schedule(
+            job.next_step = self._timers.schedule(
                 now + classical_seconds, lambda at: self._be_ready(qpu, job, at)
             )
         else:
@@ -61,14 +61,14 @@ class Lanes:
             self.leave(qpu, tenant, at)
             self._tenant_left(qpu, at)
 
-        self._agenda.schedule(now + tenant.seconds, leave)
+        self._timers.schedule(now + tenant.seconds, leave)
 
     def leave(self, qpu: Qpu, work: Job | TenantJob, now: float) -> None:
         """Free the lane of a job, and the QPU for whoever is ready."""
         qpu.lanes.remove(work)
         if isinstance(work, Job):
             if work.next_step is not None:
-                work.next_step.call_off()
+                work.next_step.cancel()
             if work in qpu.ready:
                 qpu.ready.remove(work)
         if qpu.holder is work:
@@ -102,6 +102,6 @@ class Lanes:
     def _hold_qpu(self, job: Job, outcome: Outcome, started: float, now: float) -> None:
         end = ending(self._settings, job, outcome, started)
         job.qpu_seconds = end.qpu_seconds
-        job.next_step = self._agenda.schedule(
+        job.next_step = self._timers.schedule(
             max(started + end.qpu_seconds, now), lambda at: self._end(job, end, at)
         )

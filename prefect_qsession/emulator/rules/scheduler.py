@@ -18,7 +18,7 @@ from prefect_qsession.emulator.rules.records import EndedBy
 from prefect_qsession.emulator.rules.simulation import Outcome
 from prefect_qsession.emulator.rules.states import JobEvent, JobState, SessionEvent, SessionState
 from prefect_qsession.emulator.rules.tenants import Arrivals
-from prefect_qsession.emulator.rules.timers import Agenda
+from prefect_qsession.emulator.rules.timers import Timers
 from prefect_qsession.emulator.rules.workloads import Job, Session
 from prefect_qsession.emulator.settings import EmulatorSettings
 
@@ -39,13 +39,13 @@ class Scheduler:
     come back through `computed`. Every method is told the time.
     """
 
-    def __init__(self, settings: EmulatorSettings, qpus: dict[str, Qpu], agenda: Agenda) -> None:
+    def __init__(self, settings: EmulatorSettings, qpus: dict[str, Qpu], timers: Timers) -> None:
         self._settings = settings
         self._qpus = qpus
-        self._agenda = agenda
+        self._timers = timers
         self._open_sessions: dict[str, Session] = {}
-        self._lanes = Lanes(settings, agenda, self._job_ends, self.fill)
-        self._usage = UsageWatch(agenda, self._reach_usage_limit)
+        self._lanes = Lanes(settings, timers, self._job_ends, self.fill)
+        self._usage = UsageWatch(timers, self._reach_usage_limit)
         self.started_jobs: list[Job] = []
 
     def begin(self, now: float) -> None:
@@ -53,7 +53,7 @@ class Scheduler:
         for name, qpu in self._qpus.items():
             seed = f"{self._settings.seed}/{name}/tenants"
             arrive = partial(self._tenant_comes, qpu)
-            Arrivals(qpu.tenants, self._agenda, seed, arrive).begin(now)
+            Arrivals(qpu.tenants, self._timers, seed, arrive).begin(now)
 
     # -- what users ask for
 
@@ -157,7 +157,7 @@ class Scheduler:
             session.running.append(job)
             session.last_job_started = now
             if session.idle is not None:
-                session.idle.call_off()
+                session.idle.cancel()
         self.started_jobs.append(job)
         self._lanes.enter(qpu, job, now)
 
@@ -196,14 +196,14 @@ class Scheduler:
         if first_time:
             # The max TTL starts with the first job and never pauses.
             if session.deadline is not None:
-                session.deadline.call_off()
-            session.deadline = self._agenda.schedule(
+                session.deadline.cancel()
+            session.deadline = self._timers.schedule(
                 now + session.max_ttl_seconds, lambda at: self._reach_max_ttl(session, at)
             )
         self._usage.look(session.account, now)
 
     def _start_idling(self, session: Session, now: float) -> None:
-        session.idle = self._agenda.schedule(
+        session.idle = self._timers.schedule(
             now + session.interactive_ttl_seconds, lambda at: self._deactivate(session, at)
         )
 
@@ -247,13 +247,13 @@ class Scheduler:
 
     def _close_if_unused_at(self, session: Session, at: float) -> None:
         if session.deadline is not None:
-            session.deadline.call_off()
+            session.deadline.cancel()
 
         def close(now: float) -> None:
             if session.state is SessionState.OPEN and not session.has_work:
                 self._end_session(session, SessionEvent.NEVER_USED, "unused", now)
 
-        session.deadline = self._agenda.schedule(at, close)
+        session.deadline = self._timers.schedule(at, close)
 
     def _end_session(
         self, session: Session, event: SessionEvent, ended_by: EndedBy, now: float
@@ -261,9 +261,9 @@ class Scheduler:
         session.undergo(event, now, _CLOSING_REASONS[ended_by])
         del self._open_sessions[session.id]
         session.ended_by = ended_by
-        for appointment in (session.deadline, session.idle):
-            if appointment is not None:
-                appointment.call_off()
+        for timer in (session.deadline, session.idle):
+            if timer is not None:
+                timer.cancel()
         qpu = self._qpus[session.backend]
         qpu.leave_line(session)
         qpu.release(session)

@@ -21,7 +21,7 @@ from prefect_qsession.emulator.rules.retention import Retention
 from prefect_qsession.emulator.rules.scheduler import Scheduler
 from prefect_qsession.emulator.rules.simulation import Outcome, SimulationTask
 from prefect_qsession.emulator.rules.states import SessionState
-from prefect_qsession.emulator.rules.timers import Agenda
+from prefect_qsession.emulator.rules.timers import Timers
 from prefect_qsession.emulator.rules.timing import derived_seed
 from prefect_qsession.emulator.rules.workloads import (
     UNKNOWN_CLIENT,
@@ -65,8 +65,8 @@ class Service:
         self.mock_qpus = {
             mock.name: Qpu(mock, QueueSettings()) for mock in mocks if mock.name not in self.qpus
         }
-        self.agenda = Agenda()
-        self._scheduler = Scheduler(settings, self.qpus | self.mock_qpus, self.agenda)
+        self.timers = Timers()
+        self._scheduler = Scheduler(settings, self.qpus | self.mock_qpus, self.timers)
         self.jobs: dict[str, Job] = {}
         self.sessions: dict[str, Session] = {}
         self._retention = Retention(settings.kept_results, settings.kept_bytes)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from prefect_qsession.emulator.rules.timers import Agenda
+from prefect_qsession.emulator.rules.timers import Timers
 from prefect_qsession.emulator.settings import SECONDS_PER_HOUR, QueueSettings
 
 
@@ -18,12 +18,12 @@ class Arrivals:
     def __init__(
         self,
         queue: QueueSettings,
-        agenda: Agenda,
+        timers: Timers,
         seed: str,
         arrive: Callable[[float, float], None],
     ) -> None:
         self._queue = queue
-        self._agenda = agenda
+        self._timers = timers
         self._draws = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self._arrive = arrive
 
@@ -39,7 +39,7 @@ class Arrivals:
     def _wait_for_next(self, now: float) -> None:
         if self._queue.arrivals_per_hour > 0:
             hours = self._draws.expovariate(self._queue.arrivals_per_hour)
-            self._agenda.schedule(now + hours * SECONDS_PER_HOUR, self._next_comes)
+            self._timers.schedule(now + hours * SECONDS_PER_HOUR, self._next_comes)
 
     def _next_comes(self, at: float) -> None:
         self._come(at)

@@ -27,7 +27,7 @@ from prefect_qsession.emulator.rules.states import (
     next_job_state,
     next_session_state,
 )
-from prefect_qsession.emulator.rules.timers import Appointment
+from prefect_qsession.emulator.rules.timers import Timer
 
 MAX_TAGS = 8
 MAX_TAG_LENGTH = 86
@@ -84,8 +84,8 @@ class Session:
     waiting: deque["Job"] = field(default_factory=deque)
     running: list["Job"] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
-    deadline: Appointment | None = None
-    idle: Appointment | None = None
+    deadline: Timer | None = None
+    idle: Timer | None = None
     _active_seconds: float = 0.0
     _active_since: float | None = None
 
@@ -196,7 +196,7 @@ class Job:
     reason: Reason = UNSAID
     result_was_read: bool = False
     transitions: list[Transition] = field(default_factory=list)
-    next_step: Appointment | None = None
+    next_step: Timer | None = None
 
     def __post_init__(self) -> None:
         """Note the creation."""

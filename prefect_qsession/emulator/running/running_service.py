@@ -63,21 +63,21 @@ class Conductor:
         """Yield the service, up to date and undisturbed, and the present time."""
         with self._changed:
             now = self.clock.now()
-            self._service.agenda.run_until(now)
+            self._service.timers.run_until(now)
             try:
                 yield self._service, now
             finally:
-                self._service.agenda.run_until(now)
+                self._service.timers.run_until(now)
                 self._hand_over()
                 self._skip_waits()
                 # Waking a thread costs more than a status request: only for news.
-                if self._service.agenda.next_due() != self._announced:
+                if self._service.timers.next_due() != self._announced:
                     self._changed.notify_all()
 
     def remind(self, at: float, happen: Callable[[], None]) -> None:
         """Have *happen* called when *at* is reached on the service's clock, if it ever is."""
         with self.attending() as (service, _):
-            service.agenda.schedule(at, lambda _: happen())
+            service.timers.schedule(at, lambda _: happen())
 
     def _hand_over(self) -> None:
         for job in self._service.take_started():
@@ -91,9 +91,9 @@ class Conductor:
             if self._stopping:
                 return
             now = self.clock.now()
-            self._service.agenda.run_until(now)
+            self._service.timers.run_until(now)
             self._service.computed(job, future.result(), now)
-            self._service.agenda.run_until(now)
+            self._service.timers.run_until(now)
             self._hand_over()
             self._skip_waits()
             self._changed.notify_all()
@@ -101,9 +101,9 @@ class Conductor:
     def _keep_time(self) -> None:
         with self._changed:
             while not self._stopping:
-                self._service.agenda.run_until(self.clock.now())
+                self._service.timers.run_until(self.clock.now())
                 self._hand_over()
-                due = self._announced = self._service.agenda.next_due()
+                due = self._announced = self._service.timers.next_due()
                 self._changed.wait(None if due is None else self.clock.real_seconds_until(due))
 
     def _advance(self, target: float) -> None:
@@ -122,23 +122,23 @@ class Conductor:
                 if self._awaits_simulation():
                     self._changed.wait()
                     continue
-                due = self._service.agenda.next_due()
+                due = self._service.timers.next_due()
                 if due is None or due > target:
                     clock.move_to(target)
                     return
                 clock.move_to(due)
-                self._service.agenda.run_until(due)
+                self._service.timers.run_until(due)
 
     def _skip_waits(self) -> None:
         clock = self.clock
         if not self._service.settings.skip_waits or not isinstance(clock, HandClock):
             return
         while self._service.has_waits() and not self._awaits_simulation():
-            due = self._service.agenda.next_due()
+            due = self._service.timers.next_due()
             if due is None:
                 return
             clock.move_to(due)
-            self._service.agenda.run_until(clock.now())
+            self._service.timers.run_until(clock.now())
             self._hand_over()
 
     def _awaits_simulation(self) -> bool:
