@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from prefect_qsession.emulator.rules import timing
+from prefect_qsession.emulator.rules import qpu_time
 from prefect_qsession.emulator.rules.reasons import RAN_TOO_LONG, UNSAID, USAGE_LIMIT, Reason
 from prefect_qsession.emulator.rules.simulation import Outcome
 from prefect_qsession.emulator.rules.states import JobEvent
@@ -23,8 +23,8 @@ class Ending:
 
 def ending(settings: EmulatorSettings, job: Job, outcome: Outcome, started: float) -> Ending:
     """Decide how a job that started then ends, from what a simulator made of it."""
-    seed = timing.derived_seed(settings.seed, job.ordinal, "timing")
-    seconds = round(timing.qpu_seconds(settings.timing, outcome, seed), 6)
+    seed = qpu_time.derived_seed(settings.seed, job.ordinal, "timing")
+    seconds = round(qpu_time.qpu_seconds(settings.timing, outcome, seed), 6)
     may_use = math.inf
     if settings.disputed.running_jobs_at_usage_limit == "cancel" and not job.is_session_billed:
         may_use = job.account.seconds_left(started)

@@ -14,6 +14,7 @@ from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.rules.accounts import Account
 from prefect_qsession.emulator.rules.devices import Device, mock_name, mock_of
 from prefect_qsession.emulator.rules.listings import JobFilter
+from prefect_qsession.emulator.rules.qpu_time import derived_seed
 from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.reasons import OrderedFailure
 from prefect_qsession.emulator.rules.records import JobRecord, Mode, SessionRecord
@@ -22,7 +23,6 @@ from prefect_qsession.emulator.rules.scheduler import Scheduler
 from prefect_qsession.emulator.rules.simulation import Outcome, SimulationTask
 from prefect_qsession.emulator.rules.states import SessionState
 from prefect_qsession.emulator.rules.timers import Timers
-from prefect_qsession.emulator.rules.timing import derived_seed
 from prefect_qsession.emulator.rules.workloads import (
     UNKNOWN_CLIENT,
     Client,
