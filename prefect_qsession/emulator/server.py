@@ -17,7 +17,7 @@ from prefect_qsession.emulator.rules.records import EndedBy, JobRecord, SessionR
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.running.clock import HandClock, RunningClock
 from prefect_qsession.emulator.running.device_data import load_device
-from prefect_qsession.emulator.running.running_service import Conductor
+from prefect_qsession.emulator.running.running_service import RunningService
 from prefect_qsession.emulator.settings import (
     DEFAULT_API_KEY,
     RUNTIME_PREFIX,
@@ -67,7 +67,7 @@ class Emulator:
         )
         devices = [load_device(device) for device in self.settings.devices]
         service = Service(self.settings, devices)
-        self._conductor = Conductor(service, self.clock, self._simulators)
+        self._running = RunningService(service, self.clock, self._simulators)
         self.faults = Faults(self.clock, self.settings.seed)
         identity = Identity(self.settings.instances, self.settings.token_lifetime_seconds)
         is_open = not _is_loopback(host)
@@ -75,7 +75,7 @@ class Emulator:
             msg = f"{host} is open to the network: give every instance API keys of your own"
             raise ValueError(msg)
         app = create_app(
-            self._conductor,
+            self._running,
             identity,
             self.faults,
             with_control=self.settings.control,
@@ -83,7 +83,7 @@ class Emulator:
         )
         self._server = uvicorn.Server(
             uvicorn.Config(
-                FaultyNetwork(app, self.faults, self._conductor, self._cut),
+                FaultyNetwork(app, self.faults, self._running, self._cut),
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -140,7 +140,7 @@ class Emulator:
     @property
     def sessions(self) -> list[SessionRecord]:
         """Every session and batch so far, as it stands now, in order of creation."""
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             return service.records(now)[0]
 
     @property
@@ -151,13 +151,13 @@ class Emulator:
     @property
     def jobs(self) -> list[JobRecord]:
         """Every job so far, as it stands now, in order of creation."""
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             return service.records(now)[1]
 
     @property
     def overview(self) -> Overview:
         """What there is to see now, at a cost that hardly grows with what has been."""
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             return overview(service, self.faults.standing, now)
 
     def set_device_status(self, name: str, status: DeviceStatus) -> None:
@@ -166,12 +166,12 @@ class Emulator:
 
         What runs on it goes on. Raises `ServiceError` if there is no such device.
         """
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             service.set_device_status(name, status, now)
 
     def changes(self) -> Changes:
         """Return what tells every change of a session or job once, beginning with the first."""
-        return Changes(self._conductor)
+        return Changes(self._running)
 
     # -- its life
 
@@ -179,7 +179,7 @@ class Emulator:
         """Listen and answer, in a thread. Raise `OSError` if the port is taken."""
         self._socket = self._bind()
         self._simulators.start()
-        self._conductor.start()
+        self._running.start()
         self._thread = threading.Thread(
             target=self._serve, args=(self._socket,), name="emulator-server", daemon=True
         )
@@ -191,7 +191,7 @@ class Emulator:
         self._server.should_exit = True
         # First of all, so that no request waits for time to pass.
         self.faults.stop()
-        self._conductor.stop()
+        self._running.stop()
         if self._thread is not None:
             self._thread.join()
             self._thread = None

@@ -31,10 +31,10 @@ def test_a_hand_clock_refuses_to_run_backwards(move):
 def test_a_hand_clock_drives_one_emulator_at_most():
     """A clock that drives an emulator refuses a second one."""
     clock = HandClock()
-    clock.conduct_with(lambda _: None)
+    clock.attach(lambda _: None)
 
     with pytest.raises(RuntimeError, match="already drives"):
-        clock.conduct_with(lambda _: None)
+        clock.attach(lambda _: None)
 
 
 def test_a_fast_clock_needs_less_real_time():

@@ -48,8 +48,8 @@ class Service:
 
     *devices* are those of the settings, with their data.
 
-    Refusals are `ServiceError`s and change nothing. Not thread-safe: the conductor lets in one
-    caller at a time, and has brought the service up to the time it passes.
+    Refusals are `ServiceError`s and change nothing. Not thread-safe: the running service
+    lets in one caller at a time, and has brought the rules up to the time it passes.
     """
 
     def __init__(self, settings: EmulatorSettings, devices: Sequence[Device]) -> None:
@@ -252,7 +252,7 @@ class Service:
         job.result_was_read = True
         return job.outcome.result
 
-    # -- the conductor's side
+    # -- for the service as it runs
 
     def has_waits(self) -> bool:
         """Tell whether a job here holds a QPU, or waits for one that is held."""

@@ -62,7 +62,7 @@ class HandClock:
 
     def __init__(self, start: float | None = None) -> None:
         self._now = to_grid(wall_now() if start is None else start)
-        self._conduct: Callable[[float], None] | None = None
+        self._run_until: Callable[[float], None] | None = None
         self._moving = threading.Lock()
 
     def now(self) -> float:
@@ -85,20 +85,20 @@ class HandClock:
             raise ValueError(msg)
         with self._moving:
             target = to_grid(self._now + seconds)
-            if self._conduct is not None:
-                self._conduct(target)
+            if self._run_until is not None:
+                self._run_until(target)
             self.move_to(target)
         return self._now
 
     def move_to(self, at: float) -> None:
-        """Set the time. For the one that conducts this clock; others call `advance`."""
+        """Set the time. For the emulator on this clock; others call `advance`."""
         # No write at all unless it moves: another thread may just have moved it further.
         if (target := to_grid(at)) > self._now:
             self._now = target
 
-    def conduct_with(self, conduct: Callable[[float], None] | None) -> None:
+    def attach(self, run_until: Callable[[float], None] | None) -> None:
         """Name the one function that makes due things happen on the way to a target time."""
-        if conduct is not None and self._conduct is not None:
+        if run_until is not None and self._run_until is not None:
             msg = "this clock already drives an emulator"
             raise RuntimeError(msg)
-        self._conduct = conduct
+        self._run_until = run_until

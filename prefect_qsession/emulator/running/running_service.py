@@ -1,7 +1,7 @@
 """
-The conductor: brings together the rules, the clock and the simulators.
+The service as it runs: the rules, the clock and the simulators together.
 
-One caller at a time is let at the service, which has first been brought up to the present; what
+One caller at a time is let at the rules, which have first been brought up to the present; what
 the call started is handed to the simulators after the decision is made.
 """
 
@@ -19,7 +19,7 @@ from prefect_qsession.emulator.rules.workloads import Job
 from prefect_qsession.emulator.running.clock import Clock, HandClock
 
 
-class Conductor:
+class RunningService:
     """
     Makes things happen when they are due.
 
@@ -38,10 +38,10 @@ class Conductor:
         self._timekeeper: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to conduct."""
+        """Let happen from now on what happens by itself."""
         self._service.begin(self.clock.now())
         if isinstance(self.clock, HandClock):
-            self.clock.conduct_with(self._advance)
+            self.clock.attach(self._advance)
             return
         self._timekeeper = threading.Thread(
             target=self._keep_time, name="emulator-timekeeper", daemon=True
@@ -54,12 +54,12 @@ class Conductor:
             self._stopping = True
             self._changed.notify_all()
         if isinstance(self.clock, HandClock):
-            self.clock.conduct_with(None)
+            self.clock.attach(None)
         if self._timekeeper is not None:
             self._timekeeper.join()
 
     @contextmanager
-    def attending(self) -> Iterator[tuple[Service, float]]:
+    def up_to_date(self) -> Iterator[tuple[Service, float]]:
         """Yield the service, up to date and undisturbed, and the present time."""
         with self._changed:
             now = self.clock.now()
@@ -70,13 +70,13 @@ class Conductor:
                 self._service.timers.run_until(now)
                 self._hand_over()
                 self._skip_waits()
-                # Waking a thread costs more than a status request: only for news.
+                # Waking a thread costs more than a status request: only for another time.
                 if self._service.timers.next_due() != self._announced:
                     self._changed.notify_all()
 
-    def remind(self, at: float, happen: Callable[[], None]) -> None:
+    def call_at(self, at: float, happen: Callable[[], None]) -> None:
         """Have *happen* called when *at* is reached on the service's clock, if it ever is."""
-        with self.attending() as (service, _):
+        with self.up_to_date() as (service, _):
             service.timers.schedule(at, lambda _: happen())
 
     def _hand_over(self) -> None:

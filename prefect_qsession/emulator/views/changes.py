@@ -1,4 +1,4 @@
-"""The news: which sessions and jobs changed their state since somebody last looked."""
+"""Which sessions and jobs changed their state since somebody last looked."""
 
 from dataclasses import dataclass
 from itertools import takewhile
@@ -7,7 +7,7 @@ from prefect_qsession.emulator.rules.records import EndedBy
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.rules.states import SessionState
 from prefect_qsession.emulator.rules.workloads import Job, Session
-from prefect_qsession.emulator.running.running_service import Conductor
+from prefect_qsession.emulator.running.running_service import RunningService
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Changes:
     A look costs what is new and what is not over, not what has been. For one thread.
     """
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
+    def __init__(self, running: RunningService) -> None:
+        self._running = running
         self._next_ordinal = 0
         self._told: dict[str, int] = {}
         self._unfinished: dict[str, Job] = {}
 
     def look(self) -> list[Change]:
         """Return what has changed since the last look; at first, all that has been."""
-        with self._conductor.attending() as (service, _):
+        with self._running.up_to_date() as (service, _):
             sessions = [
                 change for session in service.sessions.values() for change in self._of(session)
             ]

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from prefect_qsession.emulator.faults.registry import Faults
 from prefect_qsession.emulator.rules import errors
-from prefect_qsession.emulator.running.running_service import Conductor
+from prefect_qsession.emulator.running.running_service import RunningService
 from prefect_qsession.emulator.settings import CONTROL_PREFIX, RUNTIME_PREFIX
 from prefect_qsession.emulator.wire.identity import Identity
 from prefect_qsession.emulator.wire.requests import Emulation, require_key
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(
-    conductor: Conductor,
+    running: RunningService,
     identity: Identity,
     faults: Faults,
     *,
     with_control: bool,
     control_needs_key: bool,
 ) -> FastAPI:
-    """Build the application. It starts nothing: the conductor is its caller's to start."""
+    """Build the application. It starts nothing: the service is its caller's to start."""
     app = FastAPI(
         title="Emulated Qiskit Runtime service",
         docs_url=None,
@@ -42,7 +42,7 @@ def create_app(
         openapi_url=f"{CONTROL_PREFIX}/openapi.json" if with_control else None,
         responses={"4XX": {"description": "Refused, in IBM's form or in bare text"}},
     )
-    app.state.emulation = Emulation(conductor, identity, faults)
+    app.state.emulation = Emulation(running, identity, faults)
     app.include_router(discovery.router)
     for module in (backends, sessions, jobs, workloads):
         app.include_router(module.router, prefix=RUNTIME_PREFIX)

@@ -10,7 +10,7 @@ from prefect_qsession.emulator.faults.effects import Answer, Delay, Drop, FailJo
 from prefect_qsession.emulator.faults.registry import Faults, Strike
 from prefect_qsession.emulator.rules.errors import ServiceError
 from prefect_qsession.emulator.rules.reasons import ORDERED_FAILURE
-from prefect_qsession.emulator.running.running_service import Conductor
+from prefect_qsession.emulator.running.running_service import RunningService
 
 Address = tuple[str, int]
 
@@ -27,11 +27,11 @@ class FaultyNetwork:
     """
 
     def __init__(
-        self, app: ASGIApp, faults: Faults, conductor: Conductor, cut: Callable[[Address], None]
+        self, app: ASGIApp, faults: Faults, running: RunningService, cut: Callable[[Address], None]
     ) -> None:
         self._app = app
         self._faults = faults
-        self._conductor = conductor
+        self._running = running
         self._cut = cut
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +82,7 @@ class FaultyNetwork:
 
     async def _hold_back(self, strike: Strike, seconds: float | None) -> None:
         if seconds is not None:
-            self._conductor.remind(strike.at + seconds, strike.release)
+            self._running.call_at(strike.at + seconds, strike.release)
         if not await asyncio.wrap_future(strike.released):
             raise _ConnectionLost
 

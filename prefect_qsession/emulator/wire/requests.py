@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from prefect_qsession.emulator.faults.registry import Faults
 from prefect_qsession.emulator.rules import errors
-from prefect_qsession.emulator.running.running_service import Conductor
+from prefect_qsession.emulator.running.running_service import RunningService
 from prefect_qsession.emulator.settings import InstanceSettings
 from prefect_qsession.emulator.wire.identity import Identity
 
@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 50_000_000
 class Emulation:
     """What the routes of one emulator work on."""
 
-    conductor: Conductor
+    running: RunningService
     identity: Identity
     faults: Faults
 
@@ -58,14 +58,14 @@ async def require_key(request: Request) -> None:
         raise errors.KeyNeeded from None
 
 
-async def the_conductor(request: Request) -> Conductor:
-    """Return the conductor of the service that is asked."""
-    return emulation(request).conductor
+async def the_running_service(request: Request) -> RunningService:
+    """Return the service that is asked."""
+    return emulation(request).running
 
 
 # Asynchronous on purpose: FastAPI runs plain functions in a thread, which costs more than they do.
 AskingInstance = Annotated[InstanceSettings, Depends(asking_instance)]
-TheConductor = Annotated[Conductor, Depends(the_conductor)]
+TheRunningService = Annotated[RunningService, Depends(the_running_service)]
 
 
 def as_json(document: Any, status: int = 200) -> Response:

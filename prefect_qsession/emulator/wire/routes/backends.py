@@ -11,17 +11,17 @@ from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.rules.times import isoformat
 from prefect_qsession.emulator.wire import documents
-from prefect_qsession.emulator.wire.requests import AskingInstance, TheConductor, as_json
+from prefect_qsession.emulator.wire.requests import AskingInstance, TheRunningService, as_json
 
 router = APIRouter(tags=["backends"])
 
 
 @router.get("/backends")
 async def list_backends(
-    _instance: AskingInstance, conductor: TheConductor, *, include_mocks: bool = False
+    _instance: AskingInstance, running: TheRunningService, *, include_mocks: bool = False
 ) -> Response:
     """List the devices, and their mocks on request."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         qpus = [*service.qpus.values(), *(service.mock_qpus.values() if include_mocks else ())]
         devices = [documents.backend_summary(qpu) for qpu in qpus]
     return as_json({"devices": devices})
@@ -29,10 +29,13 @@ async def list_backends(
 
 @router.get("/backends/{name}/configuration")
 async def backend_configuration(
-    name: str, _instance: AskingInstance, conductor: TheConductor, calibration_id: str | None = None
+    name: str,
+    _instance: AskingInstance,
+    running: TheRunningService,
+    calibration_id: str | None = None,
 ) -> Response:
     """Describe a device's instructions and limits."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         if (qpu := _find(service, name, calibration_id)) is None:
             return _device_not_found()
     return Response(qpu.device.configuration, media_type="application/json")
@@ -42,12 +45,12 @@ async def backend_configuration(
 async def backend_properties(
     name: str,
     _instance: AskingInstance,
-    conductor: TheConductor,
+    running: TheRunningService,
     calibration_id: str | None = None,
     updated_before: datetime | None = None,
 ) -> Response:
     """Describe a device's calibration; nothing if it has none from before that time."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         if (qpu := _find(service, name, calibration_id)) is None:
             return _device_not_found()
     if updated_before is not None and updated_before.timestamp() < qpu.device.updated.timestamp():
@@ -57,27 +60,29 @@ async def backend_properties(
 
 @router.get("/backends/{name}/defaults")
 async def backend_defaults(
-    name: str, _instance: AskingInstance, conductor: TheConductor
+    name: str, _instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Return the pulse defaults, which no device has any more."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         found = _find(service, name, None) is not None
     return as_json(None) if found else _device_not_found()
 
 
 @router.get("/backends/{name}/status")
-async def backend_status(name: str, _instance: AskingInstance, conductor: TheConductor) -> Response:
+async def backend_status(
+    name: str, _instance: AskingInstance, running: TheRunningService
+) -> Response:
     """Tell whether a device works and how many jobs wait for it."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         qpu = _find(service, name, None)
         status = None if qpu is None else documents.backend_status(qpu)
     return _device_not_found() if status is None else as_json(status)
 
 
 @router.get("/instances/usage")
-async def instance_usage(instance: AskingInstance, conductor: TheConductor) -> Response:
+async def instance_usage(instance: AskingInstance, running: TheRunningService) -> Response:
     """Tell what the instance has used of what it may use."""
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         account = service.account(instance.crn)
         used_seconds = account.used_seconds(now)
         is_reached = not account.seconds_left(now)

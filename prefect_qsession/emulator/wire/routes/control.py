@@ -12,7 +12,7 @@ from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.running.clock import HandClock
 from prefect_qsession.emulator.settings import CONTROL_PREFIX, DeviceStatus
 from prefect_qsession.emulator.wire.requests import (
-    TheConductor,
+    TheRunningService,
     as_json,
     emulation,
     no_content,
@@ -41,9 +41,9 @@ class DeviceUpdate(BaseModel):
 
 
 @router.get("/record")
-async def record(conductor: TheConductor) -> Response:
+async def record(running: TheRunningService) -> Response:
     """Return every session and job as it stands."""
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         sessions, jobs = service.records(now)
     return as_json(
         {
@@ -55,20 +55,20 @@ async def record(conductor: TheConductor) -> Response:
 
 
 @router.post("/clock/advance", openapi_extra=takes(ClockAdvance))
-async def advance_clock(request: Request, conductor: TheConductor) -> Response:
+async def advance_clock(request: Request, running: TheRunningService) -> Response:
     """Move the hand clock; answer when everything due on the way has happened."""
     wanted = parsed(ClockAdvance, await read_body(request))
-    clock = conductor.clock
+    clock = running.clock
     if not isinstance(clock, HandClock):
         raise errors.ServiceError(409, errors.UNPUBLISHED, "The clock runs by itself.", "Wait.")
     return as_json({"now": await run_in_threadpool(clock.advance, wanted.seconds)})
 
 
 @router.put("/devices/{name}", status_code=204, openapi_extra=takes(DeviceUpdate))
-async def update_device(name: str, request: Request, conductor: TheConductor) -> Response:
+async def update_device(name: str, request: Request, running: TheRunningService) -> Response:
     """Take a device into maintenance (`paused`), or out of service (`offline`), or back."""
     wanted = parsed(DeviceUpdate, await read_body(request))
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         service.set_device_status(name, wanted.status, now)
     return no_content()
 

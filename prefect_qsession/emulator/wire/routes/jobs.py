@@ -14,7 +14,7 @@ from prefect_qsession.emulator.rules.workloads import Client, checked_tags
 from prefect_qsession.emulator.wire import documents
 from prefect_qsession.emulator.wire.requests import (
     AskingInstance,
-    TheConductor,
+    TheRunningService,
     as_json,
     no_content,
     parsed,
@@ -85,7 +85,7 @@ class JobQuery(BaseModel):
 
 @router.post("/jobs", openapi_extra=takes(JobCreation))
 async def create_job(
-    request: Request, instance: AskingInstance, conductor: TheConductor
+    request: Request, instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Submit a job."""
     body = await read_body(request)
@@ -96,7 +96,7 @@ async def create_job(
     if wanted.calibration_id is not None:
         why = f"calibration_id {wanted.calibration_id} is unknown"
         raise errors.invalid_body(why)
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         job = service.create_job(
             instance,
             backend=wanted.backend,
@@ -118,10 +118,10 @@ async def create_job(
 
 @router.get("/jobs")
 async def list_jobs(
-    query: Annotated[JobQuery, Query()], instance: AskingInstance, conductor: TheConductor
+    query: Annotated[JobQuery, Query()], instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """List jobs, the newest first. `count` is the number of all that match."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         oldest_first = query.sort == "ASC"
         found = service.find_jobs(instance.crn, query.as_filter(), oldest_first=oldest_first)
         page = found[query.offset : query.offset + query.limit]
@@ -134,51 +134,59 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}")
 async def describe_job(
-    job_id: str, instance: AskingInstance, conductor: TheConductor, *, exclude_params: bool = False
+    job_id: str,
+    instance: AskingInstance,
+    running: TheRunningService,
+    *,
+    exclude_params: bool = False,
 ) -> Response:
     """Describe a job."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         job = service.job(instance.crn, job_id)
         document = documents.job_document(job, with_params=not exclude_params)
     return as_json(document)
 
 
 @router.get("/jobs/{job_id}/results", responses={204: {"description": "There is none"}})
-async def job_results(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
+async def job_results(
+    job_id: str, instance: AskingInstance, running: TheRunningService
+) -> Response:
     """Return a job's results; nothing while, or if, there are none."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         result = service.read_result(service.job(instance.crn, job_id))
     return no_content() if result is None else Response(result, media_type="application/json")
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=204)
-async def cancel_job(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
+async def cancel_job(job_id: str, instance: AskingInstance, running: TheRunningService) -> Response:
     """Cancel a job that is queued or running."""
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         service.cancel_job(service.job(instance.crn, job_id), now)
     return no_content()
 
 
 @router.delete("/jobs/{job_id}", status_code=204)
-async def delete_job(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
+async def delete_job(job_id: str, instance: AskingInstance, running: TheRunningService) -> Response:
     """Delete a job whose state is final."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         service.delete_job(service.job(instance.crn, job_id))
     return no_content()
 
 
 @router.get("/jobs/{job_id}/logs")
-async def job_logs(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
+async def job_logs(job_id: str, instance: AskingInstance, running: TheRunningService) -> Response:
     """Return a job's log: why it failed, if it did."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         job = service.job(instance.crn, job_id)
         return PlainTextResponse(job.reason.text or "")
 
 
 @router.get("/jobs/{job_id}/metrics")
-async def job_metrics(job_id: str, instance: AskingInstance, conductor: TheConductor) -> Response:
+async def job_metrics(
+    job_id: str, instance: AskingInstance, running: TheRunningService
+) -> Response:
     """Return a job's times and charge."""
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         document = documents.metrics(
             service.job(instance.crn, job_id),
             with_quantum_seconds=service.settings.disputed.quantum_seconds_in_metrics,
@@ -188,10 +196,10 @@ async def job_metrics(job_id: str, instance: AskingInstance, conductor: TheCondu
 
 @router.put("/jobs/{job_id}/tags", status_code=204, openapi_extra=takes(TagsUpdate))
 async def replace_tags(
-    job_id: str, request: Request, instance: AskingInstance, conductor: TheConductor
+    job_id: str, request: Request, instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Replace a job's tags."""
     tags = checked_tags(parsed(TagsUpdate, await read_body(request)).tags)
-    with conductor.attending() as (service, _):
+    with running.up_to_date() as (service, _):
         service.job(instance.crn, job_id).tags = tags
     return no_content()

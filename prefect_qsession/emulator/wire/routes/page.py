@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from prefect_qsession.emulator.settings import CONTROL_PREFIX
 from prefect_qsession.emulator.views.overview import overview
-from prefect_qsession.emulator.wire.requests import TheConductor, as_json, emulation
+from prefect_qsession.emulator.wire.requests import TheRunningService, as_json, emulation
 
 router = APIRouter(tags=["page"])
 
@@ -28,9 +28,9 @@ async def show_page() -> Response:
 
 
 @router.get(f"{CONTROL_PREFIX}/overview")
-async def show_overview(request: Request, conductor: TheConductor) -> Response:
+async def show_overview(request: Request, running: TheRunningService) -> Response:
     """Return what there is to see now: devices, sessions, jobs and faults, the latest of each."""
     standing = emulation(request).faults.standing
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         seen = overview(service, standing, now)
     return as_json(seen.as_dict())

@@ -10,7 +10,7 @@ from prefect_qsession.emulator.rules.records import Mode
 from prefect_qsession.emulator.wire import documents
 from prefect_qsession.emulator.wire.requests import (
     AskingInstance,
-    TheConductor,
+    TheRunningService,
     as_json,
     no_content,
     parsed,
@@ -42,11 +42,11 @@ class SessionUpdate(BaseModel):
 
 @router.post("/sessions", openapi_extra=takes(SessionCreation))
 async def create_session(
-    request: Request, instance: AskingInstance, conductor: TheConductor
+    request: Request, instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Open a session or batch."""
     wanted = parsed(SessionCreation, await read_body(request))
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         session = service.create_session(instance, wanted.backend, wanted.mode, wanted.max_ttl, now)
         document = documents.session_document(session, now)
     return as_json(document)
@@ -54,10 +54,10 @@ async def create_session(
 
 @router.get("/sessions/{session_id}")
 async def describe_session(
-    session_id: str, instance: AskingInstance, conductor: TheConductor
+    session_id: str, instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Describe a session."""
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         session = service.session(instance.crn, session_id)
         document = documents.session_document(session, now)
     return as_json(document)
@@ -65,11 +65,11 @@ async def describe_session(
 
 @router.patch("/sessions/{session_id}", status_code=204, openapi_extra=takes(SessionUpdate))
 async def update_session(
-    session_id: str, request: Request, instance: AskingInstance, conductor: TheConductor
+    session_id: str, request: Request, instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Close a session for new jobs; its queued jobs still run."""
     update = parsed(SessionUpdate, await read_body(request))
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         session = service.session(instance.crn, session_id)
         service.set_accepting_jobs(session, update.accepting_jobs, now)
     return no_content()
@@ -77,9 +77,9 @@ async def update_session(
 
 @router.delete("/sessions/{session_id}/close", status_code=204)
 async def cancel_session(
-    session_id: str, instance: AskingInstance, conductor: TheConductor
+    session_id: str, instance: AskingInstance, running: TheRunningService
 ) -> Response:
     """Cancel a session: its queued jobs never run."""
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         service.cancel_session(service.session(instance.crn, session_id), now)
     return no_content()

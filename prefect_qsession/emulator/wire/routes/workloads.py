@@ -16,7 +16,7 @@ from prefect_qsession.emulator.rules.listings import (
     workloads_of,
 )
 from prefect_qsession.emulator.wire import documents
-from prefect_qsession.emulator.wire.requests import AskingInstance, TheConductor, as_json
+from prefect_qsession.emulator.wire.requests import AskingInstance, TheRunningService, as_json
 
 router = APIRouter(tags=["workloads"])
 
@@ -59,12 +59,12 @@ async def list_workloads(
     request: Request,
     query: Annotated[WorkloadQuery, Query()],
     instance: AskingInstance,
-    conductor: TheConductor,
+    running: TheRunningService,
 ) -> Response:
     """List workloads, the oldest first. Jobs of a session or batch are part of it."""
     wanted = query.as_filter()
     is_users = query.user in (None, documents.USER_ID)
-    with conductor.attending() as (service, now):
+    with running.up_to_date() as (service, now):
         of_instance = workloads_of(service.sessions.values(), service.jobs.values(), instance.crn)
         page = page_of(
             [workload for workload in of_instance if is_users and wanted.takes(workload)],
