@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from prefect_qsession.emulator.rules.errors import UNPUBLISHED
-from prefect_qsession.emulator.rules.reasons import OrderedFailure, reason_of
+from prefect_qsession.emulator.rules.reasons import InjectedFailure, reason_of
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -93,9 +93,9 @@ class FailJob:
     at_once: bool = False
     kind: Literal["fail_job"] = "fail_job"
 
-    def order(self) -> OrderedFailure:
-        """Return what the job is told."""
-        return OrderedFailure(reason_of(self.code, self.reason), self.at_once)
+    def failure(self) -> InjectedFailure:
+        """Return what the job takes with it."""
+        return InjectedFailure(reason_of(self.code, self.reason), self.at_once)
 
 
 AnyEffect = Answer | Drop | Delay | Stall | FailJob

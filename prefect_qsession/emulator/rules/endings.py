@@ -32,7 +32,7 @@ def ending(settings: EmulatorSettings, job: Job, outcome: Outcome, started: floa
         if may_use < job.max_seconds:
             return Ending(may_use, JobEvent.CANCEL, USAGE_LIMIT)
         return Ending(float(job.max_seconds), JobEvent.CANCEL, RAN_TOO_LONG)
-    if (failure := job.ordered_failure) is not None:
+    if (failure := job.injected_failure) is not None:
         return Ending(seconds, failure.event, failure.reason, failure.is_charged)
     if outcome.result is None:
         reason = Reason(outcome.reason, outcome.reason_code, outcome.reason_solution)

@@ -21,7 +21,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class OrderedFailure:
+class InjectedFailure:
     """A failure that a job was given on its way in: as soon as it is accepted, or in its turn."""
 
     reason: Reason
@@ -37,9 +37,6 @@ class OrderedFailure:
         """Whether the QPU time is paid for: not if the service was at fault."""
         return self.reason.code not in _FAULTS_OF_THE_SERVICE
 
-
-# Where the network leaves it in a request's scope for the route that takes the job.
-ORDERED_FAILURE = "emulator.ordered_failure"
 
 UNSAID = Reason()
 

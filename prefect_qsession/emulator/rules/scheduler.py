@@ -67,7 +67,7 @@ class Scheduler:
         qpu, session = self._qpus[job.backend], job.session
         if session is not None:
             session.jobs.append(job)
-        if (failure := job.ordered_failure) is not None and failure.at_once:
+        if (failure := job.injected_failure) is not None and failure.at_once:
             _drop(job, failure.event, now, failure.reason)
         elif session is None:
             qpu.join_line(job)

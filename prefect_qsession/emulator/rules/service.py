@@ -16,7 +16,7 @@ from prefect_qsession.emulator.rules.devices import Device, mock_name, mock_of
 from prefect_qsession.emulator.rules.listings import JobFilter
 from prefect_qsession.emulator.rules.qpu_time import derived_seed
 from prefect_qsession.emulator.rules.qpus import Qpu
-from prefect_qsession.emulator.rules.reasons import OrderedFailure
+from prefect_qsession.emulator.rules.reasons import InjectedFailure
 from prefect_qsession.emulator.rules.records import JobRecord, Mode, SessionRecord
 from prefect_qsession.emulator.rules.retention import Retention
 from prefect_qsession.emulator.rules.scheduler import Scheduler
@@ -171,7 +171,7 @@ class Service:
         tags: Iterable[str],
         max_seconds: int | None,
         private: bool,
-        ordered_failure: OrderedFailure | None = None,
+        injected_failure: InjectedFailure | None = None,
         client: Client = UNKNOWN_CLIENT,
         now: float,
     ) -> Job:
@@ -209,7 +209,7 @@ class Service:
             session=session,
             tags=accepted_tags,
             private=private,
-            ordered_failure=ordered_failure,
+            injected_failure=injected_failure,
             client=client,
             is_dry_run=backend in self.mock_qpus,
         )

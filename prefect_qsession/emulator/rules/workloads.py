@@ -9,7 +9,7 @@ from typing import Self
 
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.rules.accounts import Account
-from prefect_qsession.emulator.rules.reasons import UNSAID, OrderedFailure, Reason
+from prefect_qsession.emulator.rules.reasons import UNSAID, InjectedFailure, Reason
 from prefect_qsession.emulator.rules.records import (
     EndedBy,
     JobRecord,
@@ -183,7 +183,7 @@ class Job:
     session: Session | None
     tags: tuple[str, ...] = ()
     private: bool = False
-    ordered_failure: OrderedFailure | None = None
+    injected_failure: InjectedFailure | None = None
     is_dry_run: bool = False
     client: Client = UNKNOWN_CLIENT
     state: JobState = JobState.QUEUED

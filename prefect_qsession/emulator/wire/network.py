@@ -1,4 +1,4 @@
-"""The network between clients and the service: it carries out what `faults` decides."""
+"""The network between clients and the service: it carries out what the faults decide."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from prefect_qsession.emulator.faults.effects import Answer, Delay, Drop, FailJob, Stall
 from prefect_qsession.emulator.faults.registry import Faults, Strike
 from prefect_qsession.emulator.rules.errors import ServiceError
-from prefect_qsession.emulator.rules.reasons import ORDERED_FAILURE
 from prefect_qsession.emulator.running.running_service import RunningService
+from prefect_qsession.emulator.wire.requests import INJECTED_FAILURE
 
 Address = tuple[str, int]
 
@@ -58,7 +58,7 @@ class FaultyNetwork:
         request = await _arrival(receive)
         effect = strike.effect
         if isinstance(effect, FailJob):
-            await self._app({**scope, ORDERED_FAILURE: effect.order()}, request, send)
+            await self._app({**scope, INJECTED_FAILURE: effect.failure()}, request, send)
             return
         if isinstance(effect, Delay) and not effect.after_work:
             await self._hold_back(strike, effect.seconds)

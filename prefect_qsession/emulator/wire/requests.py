@@ -19,6 +19,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY_BYTES = 50_000_000
 
+# Where the network leaves a job's failure in a request's scope, for the route that takes the job.
+INJECTED_FAILURE = "emulator.injected_failure"
+
 
 @dataclass(frozen=True)
 class Emulation:
@@ -58,14 +61,14 @@ async def require_key(request: Request) -> None:
         raise errors.KeyNeeded from None
 
 
-async def the_running_service(request: Request) -> RunningService:
+async def asked_service(request: Request) -> RunningService:
     """Return the service that is asked."""
     return emulation(request).running
 
 
 # Asynchronous on purpose: FastAPI runs plain functions in a thread, which costs more than they do.
 AskingInstance = Annotated[InstanceSettings, Depends(asking_instance)]
-TheRunningService = Annotated[RunningService, Depends(the_running_service)]
+Running = Annotated[RunningService, Depends(asked_service)]
 
 
 def as_json(document: Any, status: int = 200) -> Response:

@@ -23,10 +23,7 @@ from qiskit import QuantumCircuit, QuantumRegister
 from qiskit.circuit import CircuitInstruction, Gate
 from qiskit.quantum_info import PauliList
 from qiskit_ibm_runtime import RuntimeEncoder
-from qiskit_ibm_runtime.results.noise_learner import (
-    LayerError,
-    PauliLindbladError,
-)
+from qiskit_ibm_runtime.results.noise_learner import LayerError, PauliLindbladError
 
 from prefect_qsession.emulator.computing.programs.circuits import DeviceFacts
 from prefect_qsession.emulator.computing.programs.decoding import check_qpy_version, decode_tagged

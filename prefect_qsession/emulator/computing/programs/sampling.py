@@ -107,11 +107,7 @@ def _angle(
 
 
 def _sample_part(
-    circuit: QuantumCircuit,
-    part: Component,
-    rows: np.ndarray,
-    shots: int,
-    rng: np.random.Generator,
+    circuit: QuantumCircuit, part: Component, rows: np.ndarray, shots: int, rng: np.random.Generator
 ) -> np.ndarray:
     small = restricted_to(circuit, part.qubits)
     own = {parameter.name for parameter in small.parameters}

@@ -1,1 +1,1 @@
-"""The HTTP side: reading requests, asking the service, writing what the client expects."""
+"""The endpoints, by what they are about."""

@@ -11,14 +11,14 @@ from prefect_qsession.emulator.rules.qpus import Qpu
 from prefect_qsession.emulator.rules.service import Service
 from prefect_qsession.emulator.rules.times import isoformat
 from prefect_qsession.emulator.wire import documents
-from prefect_qsession.emulator.wire.requests import AskingInstance, TheRunningService, as_json
+from prefect_qsession.emulator.wire.requests import AskingInstance, Running, as_json
 
 router = APIRouter(tags=["backends"])
 
 
 @router.get("/backends")
 async def list_backends(
-    _instance: AskingInstance, running: TheRunningService, *, include_mocks: bool = False
+    _instance: AskingInstance, running: Running, *, include_mocks: bool = False
 ) -> Response:
     """List the devices, and their mocks on request."""
     with running.up_to_date() as (service, _):
@@ -29,10 +29,7 @@ async def list_backends(
 
 @router.get("/backends/{name}/configuration")
 async def backend_configuration(
-    name: str,
-    _instance: AskingInstance,
-    running: TheRunningService,
-    calibration_id: str | None = None,
+    name: str, _instance: AskingInstance, running: Running, calibration_id: str | None = None
 ) -> Response:
     """Describe a device's instructions and limits."""
     with running.up_to_date() as (service, _):
@@ -45,7 +42,7 @@ async def backend_configuration(
 async def backend_properties(
     name: str,
     _instance: AskingInstance,
-    running: TheRunningService,
+    running: Running,
     calibration_id: str | None = None,
     updated_before: datetime | None = None,
 ) -> Response:
@@ -59,9 +56,7 @@ async def backend_properties(
 
 
 @router.get("/backends/{name}/defaults")
-async def backend_defaults(
-    name: str, _instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def backend_defaults(name: str, _instance: AskingInstance, running: Running) -> Response:
     """Return the pulse defaults, which no device has any more."""
     with running.up_to_date() as (service, _):
         found = _find(service, name, None) is not None
@@ -69,9 +64,7 @@ async def backend_defaults(
 
 
 @router.get("/backends/{name}/status")
-async def backend_status(
-    name: str, _instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def backend_status(name: str, _instance: AskingInstance, running: Running) -> Response:
     """Tell whether a device works and how many jobs wait for it."""
     with running.up_to_date() as (service, _):
         qpu = _find(service, name, None)
@@ -80,7 +73,7 @@ async def backend_status(
 
 
 @router.get("/instances/usage")
-async def instance_usage(instance: AskingInstance, running: TheRunningService) -> Response:
+async def instance_usage(instance: AskingInstance, running: Running) -> Response:
     """Tell what the instance has used of what it may use."""
     with running.up_to_date() as (service, now):
         account = service.account(instance.crn)
@@ -92,10 +85,7 @@ async def instance_usage(instance: AskingInstance, running: TheRunningService) -
         "plan_id": f"emulated-plan-{instance.plan}",
         "usage_consumed_seconds": math.ceil(used_seconds),
         "usage_limit_reached": is_reached,
-        "usage_period": {
-            "start_time": isoformat(now - period_seconds),
-            "end_time": isoformat(now),
-        },
+        "usage_period": {"start_time": isoformat(now - period_seconds), "end_time": isoformat(now)},
     }
     if account.limit_seconds is not None:
         usage["usage_limit_seconds"] = account.limit_seconds

@@ -12,7 +12,7 @@ from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.running.clock import HandClock
 from prefect_qsession.emulator.settings import CONTROL_PREFIX, DeviceStatus
 from prefect_qsession.emulator.wire.requests import (
-    TheRunningService,
+    Running,
     as_json,
     emulation,
     no_content,
@@ -41,7 +41,7 @@ class DeviceUpdate(BaseModel):
 
 
 @router.get("/record")
-async def record(running: TheRunningService) -> Response:
+async def record(running: Running) -> Response:
     """Return every session and job as it stands."""
     with running.up_to_date() as (service, now):
         sessions, jobs = service.records(now)
@@ -55,7 +55,7 @@ async def record(running: TheRunningService) -> Response:
 
 
 @router.post("/clock/advance", openapi_extra=takes(ClockAdvance))
-async def advance_clock(request: Request, running: TheRunningService) -> Response:
+async def advance_clock(request: Request, running: Running) -> Response:
     """Move the hand clock; answer when everything due on the way has happened."""
     wanted = parsed(ClockAdvance, await read_body(request))
     clock = running.clock
@@ -65,7 +65,7 @@ async def advance_clock(request: Request, running: TheRunningService) -> Respons
 
 
 @router.put("/devices/{name}", status_code=204, openapi_extra=takes(DeviceUpdate))
-async def update_device(name: str, request: Request, running: TheRunningService) -> Response:
+async def update_device(name: str, request: Request, running: Running) -> Response:
     """Take a device into maintenance (`paused`), or out of service (`offline`), or back."""
     wanted = parsed(DeviceUpdate, await read_body(request))
     with running.up_to_date() as (service, now):

@@ -9,12 +9,12 @@ from starlette.responses import PlainTextResponse, Response
 
 from prefect_qsession.emulator.rules import errors
 from prefect_qsession.emulator.rules.listings import JobFilter
-from prefect_qsession.emulator.rules.reasons import ORDERED_FAILURE
 from prefect_qsession.emulator.rules.workloads import Client, checked_tags
 from prefect_qsession.emulator.wire import documents
 from prefect_qsession.emulator.wire.requests import (
+    INJECTED_FAILURE,
     AskingInstance,
-    TheRunningService,
+    Running,
     as_json,
     no_content,
     parsed,
@@ -84,9 +84,7 @@ class JobQuery(BaseModel):
 
 
 @router.post("/jobs", openapi_extra=takes(JobCreation))
-async def create_job(
-    request: Request, instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def create_job(request: Request, instance: AskingInstance, running: Running) -> Response:
     """Submit a job."""
     body = await read_body(request)
     wanted = parsed(JobCreation, body)
@@ -106,7 +104,7 @@ async def create_job(
             tags=wanted.tags,
             max_seconds=wanted.cost,
             private=wanted.private,
-            ordered_failure=request.scope.get(ORDERED_FAILURE),
+            injected_failure=request.scope.get(INJECTED_FAILURE),
             client=Client.of_header(request.headers.get("x-qx-client-application", "")),
             now=now,
         )
@@ -118,7 +116,7 @@ async def create_job(
 
 @router.get("/jobs")
 async def list_jobs(
-    query: Annotated[JobQuery, Query()], instance: AskingInstance, running: TheRunningService
+    query: Annotated[JobQuery, Query()], instance: AskingInstance, running: Running
 ) -> Response:
     """List jobs, the newest first. `count` is the number of all that match."""
     with running.up_to_date() as (service, _):
@@ -134,11 +132,7 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}")
 async def describe_job(
-    job_id: str,
-    instance: AskingInstance,
-    running: TheRunningService,
-    *,
-    exclude_params: bool = False,
+    job_id: str, instance: AskingInstance, running: Running, *, exclude_params: bool = False
 ) -> Response:
     """Describe a job."""
     with running.up_to_date() as (service, _):
@@ -148,9 +142,7 @@ async def describe_job(
 
 
 @router.get("/jobs/{job_id}/results", responses={204: {"description": "There is none"}})
-async def job_results(
-    job_id: str, instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def job_results(job_id: str, instance: AskingInstance, running: Running) -> Response:
     """Return a job's results; nothing while, or if, there are none."""
     with running.up_to_date() as (service, _):
         result = service.read_result(service.job(instance.crn, job_id))
@@ -158,7 +150,7 @@ async def job_results(
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=204)
-async def cancel_job(job_id: str, instance: AskingInstance, running: TheRunningService) -> Response:
+async def cancel_job(job_id: str, instance: AskingInstance, running: Running) -> Response:
     """Cancel a job that is queued or running."""
     with running.up_to_date() as (service, now):
         service.cancel_job(service.job(instance.crn, job_id), now)
@@ -166,7 +158,7 @@ async def cancel_job(job_id: str, instance: AskingInstance, running: TheRunningS
 
 
 @router.delete("/jobs/{job_id}", status_code=204)
-async def delete_job(job_id: str, instance: AskingInstance, running: TheRunningService) -> Response:
+async def delete_job(job_id: str, instance: AskingInstance, running: Running) -> Response:
     """Delete a job whose state is final."""
     with running.up_to_date() as (service, _):
         service.delete_job(service.job(instance.crn, job_id))
@@ -174,7 +166,7 @@ async def delete_job(job_id: str, instance: AskingInstance, running: TheRunningS
 
 
 @router.get("/jobs/{job_id}/logs")
-async def job_logs(job_id: str, instance: AskingInstance, running: TheRunningService) -> Response:
+async def job_logs(job_id: str, instance: AskingInstance, running: Running) -> Response:
     """Return a job's log: why it failed, if it did."""
     with running.up_to_date() as (service, _):
         job = service.job(instance.crn, job_id)
@@ -182,9 +174,7 @@ async def job_logs(job_id: str, instance: AskingInstance, running: TheRunningSer
 
 
 @router.get("/jobs/{job_id}/metrics")
-async def job_metrics(
-    job_id: str, instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def job_metrics(job_id: str, instance: AskingInstance, running: Running) -> Response:
     """Return a job's times and charge."""
     with running.up_to_date() as (service, _):
         document = documents.metrics(
@@ -196,7 +186,7 @@ async def job_metrics(
 
 @router.put("/jobs/{job_id}/tags", status_code=204, openapi_extra=takes(TagsUpdate))
 async def replace_tags(
-    job_id: str, request: Request, instance: AskingInstance, running: TheRunningService
+    job_id: str, request: Request, instance: AskingInstance, running: Running
 ) -> Response:
     """Replace a job's tags."""
     tags = checked_tags(parsed(TagsUpdate, await read_body(request)).tags)

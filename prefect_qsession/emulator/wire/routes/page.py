@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from prefect_qsession.emulator.settings import CONTROL_PREFIX
 from prefect_qsession.emulator.views.overview import overview
-from prefect_qsession.emulator.wire.requests import TheRunningService, as_json, emulation
+from prefect_qsession.emulator.wire.requests import Running, as_json, emulation
 
 router = APIRouter(tags=["page"])
 
@@ -28,7 +28,7 @@ async def show_page() -> Response:
 
 
 @router.get(f"{CONTROL_PREFIX}/overview")
-async def show_overview(request: Request, running: TheRunningService) -> Response:
+async def show_overview(request: Request, running: Running) -> Response:
     """Return what there is to see now: devices, sessions, jobs and faults, the latest of each."""
     standing = emulation(request).faults.standing
     with running.up_to_date() as (service, now):

@@ -10,7 +10,7 @@ from prefect_qsession.emulator.rules.records import Mode
 from prefect_qsession.emulator.wire import documents
 from prefect_qsession.emulator.wire.requests import (
     AskingInstance,
-    TheRunningService,
+    Running,
     as_json,
     no_content,
     parsed,
@@ -41,9 +41,7 @@ class SessionUpdate(BaseModel):
 
 
 @router.post("/sessions", openapi_extra=takes(SessionCreation))
-async def create_session(
-    request: Request, instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def create_session(request: Request, instance: AskingInstance, running: Running) -> Response:
     """Open a session or batch."""
     wanted = parsed(SessionCreation, await read_body(request))
     with running.up_to_date() as (service, now):
@@ -53,9 +51,7 @@ async def create_session(
 
 
 @router.get("/sessions/{session_id}")
-async def describe_session(
-    session_id: str, instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def describe_session(session_id: str, instance: AskingInstance, running: Running) -> Response:
     """Describe a session."""
     with running.up_to_date() as (service, now):
         session = service.session(instance.crn, session_id)
@@ -65,7 +61,7 @@ async def describe_session(
 
 @router.patch("/sessions/{session_id}", status_code=204, openapi_extra=takes(SessionUpdate))
 async def update_session(
-    session_id: str, request: Request, instance: AskingInstance, running: TheRunningService
+    session_id: str, request: Request, instance: AskingInstance, running: Running
 ) -> Response:
     """Close a session for new jobs; its queued jobs still run."""
     update = parsed(SessionUpdate, await read_body(request))
@@ -76,9 +72,7 @@ async def update_session(
 
 
 @router.delete("/sessions/{session_id}/close", status_code=204)
-async def cancel_session(
-    session_id: str, instance: AskingInstance, running: TheRunningService
-) -> Response:
+async def cancel_session(session_id: str, instance: AskingInstance, running: Running) -> Response:
     """Cancel a session: its queued jobs never run."""
     with running.up_to_date() as (service, now):
         service.cancel_session(service.session(instance.crn, session_id), now)

@@ -16,7 +16,7 @@ from prefect_qsession.emulator.rules.listings import (
     workloads_of,
 )
 from prefect_qsession.emulator.wire import documents
-from prefect_qsession.emulator.wire.requests import AskingInstance, TheRunningService, as_json
+from prefect_qsession.emulator.wire.requests import AskingInstance, Running, as_json
 
 router = APIRouter(tags=["workloads"])
 
@@ -59,7 +59,7 @@ async def list_workloads(
     request: Request,
     query: Annotated[WorkloadQuery, Query()],
     instance: AskingInstance,
-    running: TheRunningService,
+    running: Running,
 ) -> Response:
     """List workloads, the oldest first. Jobs of a session or batch are part of it."""
     wanted = query.as_filter()
