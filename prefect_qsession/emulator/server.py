@@ -70,7 +70,7 @@ class Emulator:
         self.faults = Faults(self.clock, self.settings.seed)
         identity = Identity(self.settings.instances, self.settings.token_lifetime_seconds)
         is_open = not _is_loopback(host)
-        if is_open and DEFAULT_API_KEY in self._api_keys():
+        if is_open and any(DEFAULT_API_KEY in each.api_keys for each in self.settings.instances):
             msg = f"{host} is open to the network: give every instance API keys of your own"
             raise ValueError(msg)
         app = create_app(
@@ -227,9 +227,6 @@ class Emulator:
             raise
         self._bound_address = listening.getsockname()[:2]
         return listening
-
-    def _api_keys(self) -> set[str]:
-        return {key for instance in self.settings.instances for key in instance.api_keys}
 
     def _cut(self, client: Address) -> None:
         """Cut the connection of *client* as a failing network does. In the server's thread."""

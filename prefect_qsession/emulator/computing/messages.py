@@ -23,9 +23,7 @@ def receive_task(stream: IO[bytes]) -> SimulationTask:
 
 def send_outcome(outcome: Outcome, stream: IO[bytes]) -> None:
     """Write an outcome to the service's pipe."""
-    header = asdict(outcome) | {"result": None}
-    if outcome.result is None:
-        header["no_result"] = True
+    header = asdict(outcome) | {"result": outcome.result is not None}
     _write(stream, json.dumps(header).encode(), outcome.result or b"")
 
 
@@ -33,8 +31,7 @@ def receive_outcome(stream: IO[bytes]) -> Outcome:
     """Read an outcome; raise `EOFError` when the simulator is gone, even midway."""
     raw_header, result = _read(stream)
     header = json.loads(raw_header)
-    no_result = header.pop("no_result", False)
-    return Outcome(**(header | {"result": None if no_result else result}))
+    return Outcome(**(header | {"result": result if header["result"] else None}))
 
 
 def _write(stream: IO[bytes], header: bytes, payload: bytes) -> None:

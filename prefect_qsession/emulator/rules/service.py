@@ -268,14 +268,10 @@ class Service:
         return SimulationTask(
             program_id=job.program_id,
             body=job.body,
-            device_facts=self.device(job.backend).facts,
+            device_facts=self.qpu(job.backend).device.facts,
             seed=derived_seed(self.settings.seed, job.ordinal, "results"),
             noise=self.settings.noise,
         )
-
-    def device(self, name: str) -> Device:
-        """Return a device, or refuse."""
-        return self.qpu(name).device
 
     def computed(self, job: Job, outcome: Outcome, now: float) -> None:
         """Take what a simulator made of a job."""
@@ -291,7 +287,7 @@ class Service:
         )
 
     def _require_working(self, backend: str) -> None:
-        if self.device(backend).status == "offline":
+        if self.qpu(backend).device.status == "offline":
             raise errors.backend_unavailable(backend)
 
     def _require_usage_left(self, instance: InstanceSettings, now: float) -> None:
