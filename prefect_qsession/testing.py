@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         RunningClock,
         SimulatorPool,
     )
-    from prefect_qsession.emulator.faults import Faults
+    from prefect_qsession.emulator.faults.registry import Faults
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from prefect_qsession.emulator import Emulator
-    from prefect_qsession.emulator.changes import Change
-    from prefect_qsession.emulator.overview import Overview
+    from prefect_qsession.emulator.views.changes import Change
+    from prefect_qsession.emulator.views.overview import Overview
 
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 2.0

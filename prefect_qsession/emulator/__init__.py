@@ -10,12 +10,12 @@ The unmodified `qiskit-ibm-runtime` client talks to it over HTTP and computes re
 It shares no code with the rest of the package, so that it cannot agree with its mistakes.
 """
 
-from prefect_qsession.emulator.clock import HandClock, RunningClock
-from prefect_qsession.emulator.effects import Answer, Delay, Drop, FailJob, Stall
-from prefect_qsession.emulator.fault_lines import fault_line, parse_fault
-from prefect_qsession.emulator.faults import Fault, StandingFault
-from prefect_qsession.emulator.pool import SimulatorPool
-from prefect_qsession.emulator.records import JobRecord, SessionRecord, Transition
+from prefect_qsession.emulator.computing.pool import SimulatorPool
+from prefect_qsession.emulator.faults.effects import Answer, Delay, Drop, FailJob, Stall
+from prefect_qsession.emulator.faults.fault import Fault, StandingFault
+from prefect_qsession.emulator.faults.lines import fault_line, parse_fault
+from prefect_qsession.emulator.rules.records import JobRecord, SessionRecord, Transition
+from prefect_qsession.emulator.running.clock import HandClock, RunningClock
 from prefect_qsession.emulator.server import Emulator, serve
 from prefect_qsession.emulator.settings import (
     DeviceSettings,

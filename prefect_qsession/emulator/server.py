@@ -6,22 +6,17 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import uvicorn
 
-from prefect_qsession.emulator.app import create_app
-from prefect_qsession.emulator.changes import Changes
-from prefect_qsession.emulator.clock import HandClock, RunningClock
-from prefect_qsession.emulator.conductor import Conductor
-from prefect_qsession.emulator.faults import Faults
-from prefect_qsession.emulator.identity import Identity
-from prefect_qsession.emulator.network import Address, FaultyNetwork
-from prefect_qsession.emulator.overview import Overview, overview
-from prefect_qsession.emulator.pool import SimulatorPool
-from prefect_qsession.emulator.records import EndedBy, JobRecord, SessionRecord
-from prefect_qsession.emulator.service import Service
+from prefect_qsession.emulator.computing.pool import SimulatorPool
+from prefect_qsession.emulator.faults.registry import Faults
+from prefect_qsession.emulator.rules.records import EndedBy, JobRecord, SessionRecord
+from prefect_qsession.emulator.rules.service import Service
+from prefect_qsession.emulator.running.clock import HandClock, RunningClock
+from prefect_qsession.emulator.running.device_data import load_device
+from prefect_qsession.emulator.running.running_service import RunningService
 from prefect_qsession.emulator.settings import (
     DEFAULT_API_KEY,
     RUNTIME_PREFIX,
@@ -29,6 +24,11 @@ from prefect_qsession.emulator.settings import (
     EmulatorSettings,
     InstanceSettings,
 )
+from prefect_qsession.emulator.views.changes import Changes
+from prefect_qsession.emulator.views.overview import Overview, overview
+from prefect_qsession.emulator.wire.app import create_app
+from prefect_qsession.emulator.wire.identity import Identity
+from prefect_qsession.emulator.wire.network import Address, FaultyNetwork
 
 LOOPBACK = "127.0.0.1"
 
@@ -64,15 +64,17 @@ class Emulator:
         self._simulators = simulators or SimulatorPool(
             limit_seconds=self.settings.simulation_limit_seconds
         )
-        self._conductor = Conductor(Service(self.settings), self.clock, self._simulators)
+        devices = [load_device(device) for device in self.settings.devices]
+        service = Service(self.settings, devices)
+        self._running = RunningService(service, self.clock, self._simulators)
         self.faults = Faults(self.clock, self.settings.seed)
         identity = Identity(self.settings.instances, self.settings.token_lifetime_seconds)
         is_open = not _is_loopback(host)
-        if is_open and DEFAULT_API_KEY in self._api_keys():
+        if is_open and any(DEFAULT_API_KEY in each.api_keys for each in self.settings.instances):
             msg = f"{host} is open to the network: give every instance API keys of your own"
             raise ValueError(msg)
         app = create_app(
-            self._conductor,
+            self._running,
             identity,
             self.faults,
             with_control=self.settings.control,
@@ -80,7 +82,7 @@ class Emulator:
         )
         self._server = uvicorn.Server(
             uvicorn.Config(
-                FaultyNetwork(app, self.faults, self._conductor, self._cut),
+                FaultyNetwork(app, self.faults, self._running, self._cut),
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
@@ -137,7 +139,7 @@ class Emulator:
     @property
     def sessions(self) -> list[SessionRecord]:
         """Every session and batch so far, as it stands now, in order of creation."""
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             return service.records(now)[0]
 
     @property
@@ -148,14 +150,14 @@ class Emulator:
     @property
     def jobs(self) -> list[JobRecord]:
         """Every job so far, as it stands now, in order of creation."""
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             return service.records(now)[1]
 
     @property
     def overview(self) -> Overview:
         """What there is to see now, at a cost that hardly grows with what has been."""
-        with self._conductor.attending() as (service, now):
-            return overview(service, self.clock, self.faults.standing, now)
+        with self._running.up_to_date() as (service, now):
+            return overview(service, self.faults.standing, now)
 
     def set_device_status(self, name: str, status: DeviceStatus) -> None:
         """
@@ -163,12 +165,12 @@ class Emulator:
 
         What runs on it goes on. Raises `ServiceError` if there is no such device.
         """
-        with self._conductor.attending() as (service, now):
+        with self._running.up_to_date() as (service, now):
             service.set_device_status(name, status, now)
 
     def changes(self) -> Changes:
         """Return what tells every change of a session or job once, beginning with the first."""
-        return Changes(self._conductor)
+        return Changes(self._running)
 
     # -- its life
 
@@ -176,7 +178,7 @@ class Emulator:
         """Listen and answer, in a thread. Raise `OSError` if the port is taken."""
         self._socket = self._bind()
         self._simulators.start()
-        self._conductor.start()
+        self._running.start()
         self._thread = threading.Thread(
             target=self._serve, args=(self._socket,), name="emulator-server", daemon=True
         )
@@ -188,7 +190,7 @@ class Emulator:
         self._server.should_exit = True
         # First of all, so that no request waits for time to pass.
         self.faults.stop()
-        self._conductor.stop()
+        self._running.stop()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -201,12 +203,7 @@ class Emulator:
         """Start."""
         return self.start()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
 
@@ -230,9 +227,6 @@ class Emulator:
             raise
         self._bound_address = listening.getsockname()[:2]
         return listening
-
-    def _api_keys(self) -> set[str]:
-        return {key for instance in self.settings.instances for key in instance.api_keys}
 
     def _cut(self, client: Address) -> None:
         """Cut the connection of *client* as a failing network does. In the server's thread."""

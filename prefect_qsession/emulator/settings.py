@@ -9,6 +9,8 @@ Plan = Literal["open", "pay-as-you-go", "flex", "premium"]
 # The client takes a URL with "experimental" in it as it stands; from any other it would make up a
 # host name of its own, and lose the port.
 RUNTIME_PREFIX = "/experimental/api/v1"
+# Where the emulator's own routes are, apart from the emulated ones.
+CONTROL_PREFIX = "/emulator"
 
 SECONDS_PER_HOUR = 3600
 

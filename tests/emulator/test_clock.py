@@ -2,8 +2,9 @@
 
 import pytest
 
-from prefect_qsession.emulator.agenda import Agenda
-from prefect_qsession.emulator.clock import HandClock, RunningClock, isoformat
+from prefect_qsession.emulator.rules.timers import Timers
+from prefect_qsession.emulator.rules.times import isoformat
+from prefect_qsession.emulator.running.clock import HandClock, RunningClock
 
 
 def test_a_hand_clock_moves_only_when_moved():
@@ -30,10 +31,10 @@ def test_a_hand_clock_refuses_to_run_backwards(move):
 def test_a_hand_clock_drives_one_emulator_at_most():
     """A clock that drives an emulator refuses a second one."""
     clock = HandClock()
-    clock.conduct_with(lambda _: None)
+    clock.attach(lambda _: None)
 
     with pytest.raises(RuntimeError, match="already drives"):
-        clock.conduct_with(lambda _: None)
+        clock.attach(lambda _: None)
 
 
 def test_a_fast_clock_needs_less_real_time():
@@ -56,33 +57,33 @@ def test_times_are_written_as_the_service_writes_them():
 
 
 def test_due_things_happen_in_order_and_each_at_its_own_time():
-    """Looking late changes neither the order of appointments nor the time they are told."""
-    agenda, happened = Agenda(), []
+    """Looking late changes neither the order of timers nor the time they are told."""
+    timers, happened = Timers(), []
     for at in (3.0, 1.0, 2.0):
-        agenda.schedule(at, happened.append)
+        timers.schedule(at, happened.append)
 
-    agenda.run_until(2.0)
+    timers.run_until(2.0)
 
     assert [1.0, 2.0] == happened
-    assert 3.0 == agenda.next_due()
+    assert 3.0 == timers.next_due()
 
 
-def test_what_is_called_off_does_not_happen():
-    """An appointment that was called off is neither due nor run."""
-    agenda, happened = Agenda(), []
-    agenda.schedule(1.0, happened.append).call_off()
+def test_what_is_cancelled_does_not_happen():
+    """A timer that was cancelled is neither due nor run."""
+    timers, happened = Timers(), []
+    timers.schedule(1.0, happened.append).cancel()
 
-    agenda.run_until(5.0)
+    timers.run_until(5.0)
 
     assert [] == happened
-    assert agenda.next_due() is None
+    assert timers.next_due() is None
 
 
 def test_what_becomes_due_on_the_way_happens_too():
-    """An appointment made by another one is kept in the same run if its time has come."""
-    agenda, happened = Agenda(), []
-    agenda.schedule(1.0, lambda at: agenda.schedule(at + 1, happened.append))
+    """A timer made by another one is kept in the same run if its time has come."""
+    timers, happened = Timers(), []
+    timers.schedule(1.0, lambda at: timers.schedule(at + 1, happened.append))
 
-    agenda.run_until(2.0)
+    timers.run_until(2.0)
 
     assert [2.0] == happened

@@ -24,7 +24,7 @@ from prefect_qsession.emulator import (
     Stall,
     TimingSettings,
 )
-from prefect_qsession.emulator.faults import Faults
+from prefect_qsession.emulator.faults.registry import Faults
 from tests.harness.waiting import wait_until
 
 from .conftest import HEADERS

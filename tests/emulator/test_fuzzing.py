@@ -19,7 +19,7 @@ from prefect_qsession.emulator import (
     QueueSettings,
     TimingSettings,
 )
-from prefect_qsession.emulator.states import (
+from prefect_qsession.emulator.rules.states import (
     JOB_TRANSITIONS,
     SESSION_TRANSITIONS,
     JobState,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qpy
 
-from prefect_qsession.emulator.simulation import SimulationTask
+from prefect_qsession.emulator.rules.simulation import SimulationTask
 
 from .conftest import one_bit
 

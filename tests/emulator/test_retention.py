@@ -5,8 +5,9 @@ import tracemalloc
 import pytest
 
 from prefect_qsession.emulator import EmulatorSettings, TimingSettings
-from prefect_qsession.emulator.service import Service
-from prefect_qsession.emulator.simulation import Outcome
+from prefect_qsession.emulator.rules.service import Service
+from prefect_qsession.emulator.rules.simulation import Outcome
+from prefect_qsession.emulator.running.device_data import load_device
 
 from .conftest import one_bit
 
@@ -42,7 +43,7 @@ def test_a_job_that_is_not_over_forgets_nothing(make_bench):
 def test_many_sessions_and_jobs_take_little_memory():
     """What is kept of a job that is over is no more than a record of it."""
     settings = EmulatorSettings(timing=TimingSettings.instant(), kept_results=100)
-    service = Service(settings)
+    service = service_of(settings)
     work(service, sessions=5)
 
     tracemalloc.start()
@@ -54,6 +55,11 @@ def test_many_sessions_and_jobs_take_little_memory():
 
     assert 60 * 40 == len(service.jobs)
     assert (after - before) / (50 * 40) < 2 * KIBIBYTE
+
+
+def service_of(settings: EmulatorSettings) -> Service:
+    """Return the rules of a service, without a server."""
+    return Service(settings, [load_device(device) for device in settings.devices])
 
 
 def work(service: Service, sessions: int) -> None:
@@ -76,13 +82,13 @@ def work(service: Service, sessions: int) -> None:
             )
             for job in service.take_started():
                 service.computed(job, Outcome(bytes(bytearray(RESULT)), 1), now)
-            service.agenda.run_until(now)
+            service.timers.run_until(now)
         service.set_accepting_jobs(session, accepting=False, now=now)
 
 
 def test_large_results_are_kept_as_far_as_they_fit():
     """Of eighty jobs with twenty kilobytes in and out, the latest ten fit into 400 kB."""
-    service = Service(EmulatorSettings(timing=TimingSettings.instant(), kept_bytes=400_000))
+    service = service_of(EmulatorSettings(timing=TimingSettings.instant(), kept_bytes=400_000))
     work(service, sessions=2)
 
     kept = [bool(job.size) for job in service.jobs.values()]

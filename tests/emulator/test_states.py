@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from prefect_qsession.emulator.states import IllegalTransition as Illegal
-from prefect_qsession.emulator.states import (
+from prefect_qsession.emulator.rules.states import IllegalTransition as Illegal
+from prefect_qsession.emulator.rules.states import (
     JobEvent,
     JobState,
     SessionEvent,

@@ -14,7 +14,7 @@ from prefect_qsession.emulator import (
     TimingSettings,
     WorkloadLimits,
 )
-from prefect_qsession.emulator.accounts import Account
+from prefect_qsession.emulator.rules.accounts import Account
 
 from .conftest import Bench
 

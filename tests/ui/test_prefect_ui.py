@@ -28,7 +28,7 @@ from demo.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials, SessionPolicy
 from prefect_qsession.cli.live import picture
 from prefect_qsession.emulator import Emulator, EmulatorSettings, TimingSettings
-from prefect_qsession.emulator.records import SessionRecord
+from prefect_qsession.emulator.rules.records import SessionRecord
 from tests.harness.postgresql import database_where_installed
 from tests.harness.waiting import wait_until
 from tests.ui.prefect_ui import LONG_SECONDS, PrefectUI

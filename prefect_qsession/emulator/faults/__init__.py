@@ -1,0 +1,1 @@
+"""Faults on demand: what goes wrong, for which requests, and when."""

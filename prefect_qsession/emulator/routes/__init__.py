@@ -1,1 +1,0 @@
-"""The HTTP side: reading requests, asking the service, writing what the client expects."""

@@ -1,0 +1,1 @@
+"""The service as time passes: its clocks, and the one way to it."""

@@ -1,0 +1,1 @@
+"""What there is to see, on the page and in the terminal."""
