@@ -68,14 +68,14 @@ def primitives() -> dict[str, object]:
 
 
 def legacy() -> dict[str, object]:
-    """Ask for the older generation; say how it was refused, if it was."""
-    try:
-        return {
-            "estimator": [_estimated(angle, legacy=True) for angle in ANGLES],
-            "sampler": [_sampled(angle, legacy=True) for angle in ANGLES],
-        }
-    except NoLegacyPrimitives as error:
-        return {"refused": str(error)}
+    """Ask for the older generation; say what was refused."""
+    computed, refused = {}, []
+    for name, ask in (("estimator", _estimated), ("sampler", _sampled)):
+        try:
+            computed[name] = [ask(angle, legacy=True) for angle in ANGLES]
+        except NoLegacyPrimitives as error:
+            refused.append(error.primitive)
+    return computed or {"refused": refused}
 
 
 def counts() -> int:

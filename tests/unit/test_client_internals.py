@@ -150,7 +150,7 @@ def test_what_cannot_be_equipped_is_left_to_the_client():
         _api_clients = {"crn:": OtherClient()}  # noqa: RUF012
 
     class Known(OtherClient):
-        _session = Session()
+        _session, _instance = Session(), "crn:"
 
     assert {} == internals.senders(OtherService())
     OtherService._api_clients = {"crn:": Known()}

@@ -61,28 +61,27 @@ CLIENT_SIDE = {
 def _legacy() -> Iterator[tuple[str, tuple[Any, Any]]]:
     options = getattr(qiskit_ibm_runtime, "options", None)
     for kind in ("estimator", "sampler"):
-        made = getattr(qiskit_ibm_runtime, f"{kind.capitalize()}V2", None)
-        made_with = getattr(options, f"{kind.capitalize()}Options", None)
-        # The client has announced that these names will mean the other generation.
-        if made and made_with and (made, made_with) != CLIENT_SIDE[kind]:
-            yield kind, (made, made_with)
+        found = getattr(qiskit_ibm_runtime, f"{kind.capitalize()}V2", None)
+        its_options = getattr(options, f"{kind.capitalize()}Options", None)
+        # The client has announced that its name will mean the other generation.
+        if its_options and found not in (None, CLIENT_SIDE[kind][0]):
+            yield kind, (found, its_options)
 
 
 LEGACY = dict(_legacy())
 """Those that leave it to the service; the client deprecates them since 0.50, and may have none."""
 
-UNSET = frozenset(type(options().default_shots) for _, options in LEGACY.values()) - {
-    int,
-    type(None),
-}
+_UNSET = {type(getattr(options(), "default_shots", None)) for _, options in LEGACY.values()}
+UNSET = _UNSET - {int, type(None)}
 """The type of each legacy option that is left alone: the client has no public name for it."""
 
 
 # -- Programs
 #
 # Why: making an estimator's program takes 50 ms a job on 127 qubits, of which only the values
-# change; and no public name makes one without submitting it.
-# Without: `prepared` raises, and the client makes each anew (tests/unit/test_programs.py).
+# change; and no public name makes one without submitting it. What is taken for granted of its form
+# is compared with what the client makes before anything is sent (tests/unit/test_programs.py).
+# Without: the client makes each anew.
 
 _PREPARE = {
     kind: _found(f"executor_{kind}.prepare", "prepare") for kind in ("estimator", "sampler")
@@ -176,7 +175,7 @@ class _EquippedService(QiskitRuntimeService):  # type: ignore[misc]  # the clien
     @_active_api_client.setter
     def _active_api_client(self, client: Any) -> None:
         if (sender := _sender(client)) is not None:
-            self._equip(sender, str(getattr(client, "_instance", "")))
+            self._equip(sender, str(client._instance))  # noqa: SLF001 - see above
         self._sender = client
 
 
@@ -205,7 +204,7 @@ def senders(service: QiskitRuntimeService) -> Mapping[str, HTTPSession]:
 
 def _sender(client: Any) -> HTTPSession | None:
     found = getattr(client, "_session", None)
-    return found if isinstance(found, HTTPSession) else None
+    return found if isinstance(found, HTTPSession) and hasattr(client, "_instance") else None
 
 
 @cache
