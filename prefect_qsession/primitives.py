@@ -23,8 +23,7 @@ from prefect_qsession.sessions.flow_run_sessions import AnyFlowRunSession, curre
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
-    from qiskit_ibm_runtime import IBMBackend, Session
-    from qiskit_ibm_runtime.quantum_program import QuantumProgram
+    from qiskit_ibm_runtime import IBMBackend, QuantumProgram, Session
 
 
 DEFAULT_SHOTS = 4096
@@ -140,6 +139,7 @@ def estimator(options: Any = None, *, legacy: bool = False) -> SessionEstimator:
 
     Raises:
         NotInSessionFlow: No session flow runs here.
+        NoLegacyPrimitives: The installed client has the older generation no more.
         InvalidOptions: The options are not those of this primitive.
     """
     session = current_flow_run_session("estimator()")
@@ -156,6 +156,7 @@ def sampler(options: Any = None, *, legacy: bool = False) -> SessionSampler:
 
     Raises:
         NotInSessionFlow: No session flow runs here.
+        NoLegacyPrimitives: The installed client has the older generation no more.
         InvalidOptions: The options are not those of this primitive.
     """
     session = current_flow_run_session("sampler()")

@@ -13,16 +13,13 @@ from packaging.requirements import Requirement
 
 from prefect_qsession.vocabulary.modes import Mode
 from prefect_qsession.vocabulary.records import InstanceDetails, ResolvedPolicy
+from prefect_qsession.vocabulary.tested import NEWEST_TESTED_CLIENT, is_newer
 
 CLOCK_TOLERANCE = timedelta(seconds=30)
-OPEN_PLAN = "open"
-LONGEST_OPEN_BATCH_SECONDS = 600
-"""IBM's guide to batches: at most ten minutes on the Open plan."""
 
 WHY_NOT_NEWER = {
     "fastapi": "Prefect's server does not start with newer ones.",
     "sqlalchemy": "With newer ones Prefect's server schedules no flow run.",
-    "qiskit-ibm-runtime": "Its primitives move from version to version.",
 }
 
 
@@ -76,6 +73,13 @@ def judge_version(requirement: Requirement, installed: str | None) -> Finding:
     if installed is None:
         return problem(name, "not installed", advice)
     if requirement.specifier.contains(installed, prereleases=True):
+        if name == "qiskit-ibm-runtime" and is_newer(installed, NEWEST_TESTED_CLIENT):
+            return warning(
+                name,
+                f"{installed}, newer than the newest tested, {NEWEST_TESTED_CLIENT}",
+                "If session flows do not work as they did: QSESSION_PUBLIC_NAMES_ONLY=1 in their "
+                f"environment, or pip install '{name}=={NEWEST_TESTED_CLIENT}.*'",
+            )
         return ok(name, installed)
     why = f" {WHY_NOT_NEWER[name]}" if name in WHY_NOT_NEWER else ""
     return problem(name, f"{installed}, but {wanted} is needed.{why}", advice)
@@ -123,33 +127,36 @@ def judge_usage(instance: InstanceDetails) -> Finding:
     return ok("usage", used)
 
 
-def judge_mode(plan: str | None, policy: ResolvedPolicy) -> Finding:
+def judge_mode(instance: InstanceDetails, policy: ResolvedPolicy) -> Finding:
     """Say whether the plan allows the mode that flows here run in, if their code says nothing."""
-    mode, short = policy.mode, policy.max_time_seconds <= LONGEST_OPEN_BATCH_SECONDS
-    if plan is None:
+    mode, plan, longest = policy.mode, instance.plan, instance.longest_batch_seconds
+    if instance.has_sessions is None:
         return ok("modes", f"{mode}; what the plan allows is not known here")
-    if plan != OPEN_PLAN:
+    if instance.has_sessions:
         return ok("modes", f"{mode}; the {plan} plan has sessions, batches and jobs")
     if mode is Mode.SESSION:
         return problem(
             "modes",
-            "session, which the open plan does not have",
+            f"session, which the {plan} plan does not have",
             'Use mode="auto" (a batch, or jobs one by one): in the code, in a SessionPolicy block, '
             "or by PREFECT_INTEGRATIONS_QSESSION_MODE=auto.",
         )
-    if mode is Mode.BATCH and not short:
-        return problem(
-            "modes",
-            f"batch with max_time {policy.max_time_seconds} s; the open plan's end after 600 s",
-            'Set max_time to "10m" or less, or mode to "job".',
-        )
-    if mode is Mode.AUTO and not short and Mode.BATCH in policy.fallback:
-        return warning(
-            "modes",
-            f"auto with max_time {policy.max_time_seconds} s: jobs will go one by one",
-            'Set max_time to "10m" or less to have batches on the open plan.',
-        )
-    return ok("modes", f"{mode}; the open plan has batches and jobs, no sessions")
+    if longest is not None and policy.max_time_seconds > longest:
+        shorter = f'Set max_time to "{longest // 60}m" or less'
+        if mode is Mode.BATCH:
+            return problem(
+                "modes",
+                f"batch with max_time {policy.max_time_seconds} s; the {plan} plan's end after "
+                f"{longest} s",
+                f'{shorter}, or mode to "job".',
+            )
+        if mode is Mode.AUTO and Mode.BATCH in policy.fallback:
+            return warning(
+                "modes",
+                f"auto with max_time {policy.max_time_seconds} s: jobs will go one by one",
+                f"{shorter} to have batches on the {plan} plan.",
+            )
+    return ok("modes", f"{mode}; the {plan} plan has batches and jobs, no sessions")
 
 
 def judge_reaper(deployments: Sequence[tuple[str, bool, bool]]) -> Finding:

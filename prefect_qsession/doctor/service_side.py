@@ -70,12 +70,12 @@ def check_instance(service: Any, policy: ResolvedPolicy | None) -> Iterator[Find
     yield ok("instance", f"{instance.name}, {instance.plan or 'unknown'} plan")
     yield judge_usage(instance)
     if policy is not None:
-        yield judge_mode(instance.plan, policy)
+        yield judge_mode(instance, policy)
 
 
 def check_backend(service: Any, name: str | None) -> Iterator[Finding]:
     """Look whether the backend, or the least busy one, takes jobs, and runs them."""
-    from prefect_qsession.adapters.gateway import find_backend  # noqa: PLC0415 - slow to import
+    from prefect_qsession.adapters.gateway import find_backend, pause_of  # noqa: PLC0415 - slow
 
     try:
         backend = find_backend(service, LeastBusy() if name in (None, LEAST_BUSY) else name)
@@ -90,10 +90,10 @@ def check_backend(service: Any, name: str | None) -> Iterator[Finding]:
         yield problem("backend", str(error), "Name one of these, or 'least_busy'.")
     else:
         found = f"{backend.name}, {backend.num_qubits} qubits, {status.pending_jobs} jobs wait"
-        if status.status_msg not in ("active", ""):
+        if pause := pause_of(status):
             yield warning(
                 "backend",
-                f"{found}; {status.status_msg}",
+                f"{found}; {pause}",
                 "It takes jobs, but runs none at the moment: wait, or use another one.",
             )
         else:

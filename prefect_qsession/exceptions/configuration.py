@@ -43,6 +43,18 @@ class InvalidOptions(ConfigurationError):
         self.primitive = primitive
 
 
+class NoLegacyPrimitives(ConfigurationError):
+    """`legacy=True` was asked for, and the installed client has those primitives no more."""
+
+    def __init__(self, primitive: str) -> None:
+        super().__init__(
+            f"The installed qiskit-ibm-runtime has no legacy {primitive} any more: take the one "
+            "without legacy=True, whose pre- and post-processing is done here, or install an older "
+            "qiskit-ibm-runtime."
+        )
+        self.primitive = primitive
+
+
 class MissingCredentials(ConfigurationError):
     """Neither the code nor the settings name the credentials to use."""
 

@@ -13,7 +13,11 @@ class JobError(QSessionError):
 
 
 class JobFailed(JobError):
-    """The job has failed; `reason` is the service's own, `code` IBM's, None where it gave none."""
+    """
+    The job has failed; `reason` is the service's own, `code` IBM's, None where it gave none.
+
+    `lost_with_session` tells whether its session had ended before it could run.
+    """
 
     def __init__(
         self,
@@ -23,6 +27,7 @@ class JobFailed(JobError):
         *,
         code: int | None = None,
         retryable: bool = False,
+        lost_with_session: bool = False,
     ) -> None:
         advice = (
             "The cause may pass: ask again."
@@ -37,6 +42,7 @@ class JobFailed(JobError):
         self.reason = reason
         self.code = code
         self.retryable = retryable
+        self.lost_with_session = lost_with_session
 
 
 class JobCancelled(JobError):

@@ -36,7 +36,15 @@ class Unauthorized(ServiceError):
 
 
 class SessionRefused(ServiceError):
-    """The service would not open a session: the plan, a limit or the backend does not allow it."""
+    """
+    The service would not open a session: the plan, a limit or the backend does not allow it.
+
+    `by_plan` tells whether it is for what the plan allows, which another mode need not meet. An
+    outage, a bad key or a used-up allowance would meet it as well, or hide there what has to be
+    mended.
+    """
+
+    by_plan: bool = False
 
 
 class ServiceUnavailable(ServiceError):

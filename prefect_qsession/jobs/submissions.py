@@ -30,7 +30,6 @@ from prefect_qsession.policy.packing import position_of
 from prefect_qsession.policy.reattachment import (
     MAX_TAGS,
     OWN_TAGS,
-    SESSION_CLOSED_CODES,
     JobIdentity,
     Ordinals,
 )
@@ -194,7 +193,7 @@ class Submissions:
         Raises:
             ServiceError: The service did not tell how the session stands.
         """
-        if isinstance(error, JobFailed) and error.code not in SESSION_CLOSED_CODES:
+        if isinstance(error, JobFailed) and not error.lost_with_session:
             return error.retryable and not submission.is_new
         return self._held.has_ended(error.session_id)
 
@@ -245,6 +244,10 @@ class Submissions:
 
     def _submit_once(self, request: Request) -> Submission:
         """Have one job submitted for the request, however often that takes."""
+        from prefect_qsession.adapters.gateway import (  # noqa: PLC0415 - slow to import
+            may_submit_twice,
+        )
+
         identity, submissions = request.identity, 0
         is_doubtful = self._known.is_doubtful(identity)
         while True:
@@ -267,6 +270,7 @@ class Submissions:
                     continue
                 raise
             else:
+                is_doubtful = is_doubtful or may_submit_twice(self._held.backend().service)
                 if is_doubtful:
                     job = self._duplicates.settle(identity, job)
                 program = request.primitive.program

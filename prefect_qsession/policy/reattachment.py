@@ -22,15 +22,6 @@ OWN_TAGS = 2
 MAX_TAGS = 8
 """As the service has it (API reference, POST /jobs)."""
 
-SESSION_CLOSED_CODES = frozenset({1217, 4001})
-"""IBM's codes for a job whose session had ended before it could run (errors reference)."""
-
-PASSING_CODES = SESSION_CLOSED_CODES | {1004, 1202, 1999, 9707}
-"""
-IBM's codes of failures that another job need not meet: of its session, of a backend that is
-unavailable, of too many requests, of a planned outage, of the service inside (errors reference).
-"""
-
 
 def run_tag(flow_run_id: UUID) -> str:
     """Return the tag that all jobs of a flow run carry."""
@@ -155,21 +146,6 @@ ANSWERS: dict[Standing, Answer] = {
     Standing.CANCELLED: Answer.SUBMIT,
 }
 """Best first: of several jobs of one request, the one whose standing comes first here answers."""
-
-
-def standing_of(status: str, code: int | None) -> Standing:
-    """Return the standing of a job by the client's word for its status, and the error's code."""
-    match status:
-        case "DONE":
-            return Standing.DONE
-        case "CANCELLED":
-            return Standing.CANCELLED
-        case "ERROR":
-            return Standing.FAILED_IN_PASSING if code in PASSING_CODES else Standing.FAILED
-        case "RUNNING":
-            return Standing.RUNNING
-        case _:
-            return Standing.QUEUED
 
 
 def best_of(standings: Iterable[Standing]) -> int | None:

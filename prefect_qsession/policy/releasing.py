@@ -103,7 +103,7 @@ class Releaser:
         """
         try:
             session = self._instance(entry).find(entry.session_id)
-            if session is not None and session.details().state != "closed":
+            if session is not None and not session.details().is_closed:
                 return Reaped(entry, None, Result.KEPT, why)
             self._ledger.forget(entry.session_id)
         except Exception as error:  # noqa: BLE001 - see above
@@ -114,7 +114,7 @@ class Releaser:
         instance = self._instance(entry)
         try:
             session = instance.find(entry.session_id)
-            if session is None or session.details().state == "closed":
+            if session is None or session.details().is_closed:
                 return Result.OVER
             if outcome is Outcome.CLOSE:
                 session.close()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from prefect_qsession.adapters.owners import Owner
 from prefect_qsession.adapters.slots import Slot
-from prefect_qsession.exceptions import ServiceError, SessionNotOpen
+from prefect_qsession.exceptions import ServiceError, SessionNotOpen, SessionRefused
 from prefect_qsession.policy.reattachment import run_tag
 from prefect_qsession.vocabulary.happenings import Journal, ModeFallback
-from prefect_qsession.vocabulary.modes import lets_next_be_tried, modes_to_try
+from prefect_qsession.vocabulary.modes import modes_to_try
 from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Opener:
                     time.sleep(PAUSES[unanswered])
                     unanswered += 1
                     continue
-                if not others or not lets_next_be_tried(mode, error):
+                if not others or not (isinstance(error, SessionRefused) and error.by_plan):
                     raise
                 self._journal.tell(ModeFallback(mode, others[0], str(error)))
                 self._modes = tuple(others)

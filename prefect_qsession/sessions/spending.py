@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from prefect_qsession.adapters.gateway import JobCharge, Workload
     from prefect_qsession.adapters.safeguards import SafeguardedSession
 
-ACTIVE = "active"
-"""The service's word for a session whose time is billed."""
-
 ReadOthers = Callable[[Callable[[str], bool], Collection[str]], "list[JobCharge]"]
 """Returns charges as `gateway.run_charges` does; called with whether a job is accounted for
 already, and the jobs that were not settled last time."""
@@ -152,7 +149,7 @@ class Spending:
             session.session_id,
             details.usage_seconds,
             time.monotonic(),
-            is_running=details.state == ACTIVE and session.mode is Mode.SESSION,
+            is_running=details.is_active and session.mode is Mode.SESSION,
         )
         return details.usage_seconds
 

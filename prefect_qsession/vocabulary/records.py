@@ -69,7 +69,10 @@ class SessionDetails:
     session_id: str
     backend_name: str | None
     state: str
-    """The service's word: open, active, inactive or closed."""
+    """The service's word, for people: open, active, inactive or closed."""
+    is_active: bool
+    """Its time is billed."""
+    is_closed: bool
     accepting_jobs: bool
     max_time_seconds: int | None
     started_at: datetime | None
@@ -86,6 +89,10 @@ class InstanceDetails:
     name: str
     plan: str | None
     """In lower case: open, pay-as-you-go, flex or premium; None if it is not told."""
+    has_sessions: bool | None
+    """Whether the plan has them; None if that is not known."""
+    longest_batch_seconds: int | None
+    """What the plan allows; None if as much as of a session."""
     consumed_seconds: float
     limit_seconds: float | None
     limit_reached: bool

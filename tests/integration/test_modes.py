@@ -11,7 +11,7 @@ from prefect_qsession.adapters.gateway import Runtime, connect, find_session
 from prefect_qsession.emulator import Answer, Fault, InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import ServiceUnavailable, SessionRefused, Unauthorized
 from prefect_qsession.policy.reattachment import run_tag
-from prefect_qsession.vocabulary.modes import Mode, lets_next_be_tried
+from prefect_qsession.vocabulary.modes import Mode
 from tests.integration.conftest import flipped_qubit
 
 OURS, THEIRS = run_tag(uuid4()), run_tag(uuid4())
@@ -85,7 +85,7 @@ def test_the_open_plan_refuses_sessions_and_takes_batches_and_jobs(make_runtime)
         runtime.open_session(ENOUGH, Mode.SESSION, OURS)
 
     assert 1352 == refused.value.code
-    assert lets_next_be_tried(Mode.SESSION, refused.value)
+    assert refused.value.by_plan
     for mode in (Mode.BATCH, Mode.JOB):
         submit(runtime.open_session(ENOUGH, mode, OURS), OURS).result()
     assert ["batch"] == [record.mode for record in emulator.sessions]
@@ -97,12 +97,12 @@ def test_a_batch_that_is_longer_than_the_plan_allows_lets_jobs_be_tried(make_run
     _, runtime = make_runtime("open")
     with pytest.raises(SessionRefused) as refused:
         runtime.open_session(3600, Mode.BATCH, OURS)
-    assert lets_next_be_tried(Mode.BATCH, refused.value)
+    assert refused.value.by_plan
 
     _, runtime = make_runtime("premium")
     with pytest.raises(SessionRefused) as refused:
         runtime.open_session(10**6, Mode.SESSION, OURS)
-    assert not lets_next_be_tried(Mode.SESSION, refused.value)
+    assert not refused.value.by_plan
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_is_no_refusal_lets_nothing_else_be_tried(mode, status, kind, make_
     with pytest.raises(kind) as failed:
         runtime.open_session(ENOUGH, mode, OURS)
 
-    assert not lets_next_be_tried(mode, failed.value)
+    assert not isinstance(failed.value, SessionRefused)
 
 
 @pytest.mark.parametrize("mode", [Mode.SESSION, Mode.BATCH])

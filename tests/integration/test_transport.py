@@ -34,6 +34,7 @@ from prefect_qsession.exceptions import (
     SessionRefused,
     Unauthorized,
 )
+from prefect_qsession.vocabulary.modes import Mode
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit
 
@@ -670,7 +671,7 @@ def test_a_refused_session_keeps_its_status(line):
     """It says that it was the session; the rest stays."""
     line.break_down("/sessions", Answer(400, code=1352), method="POST")
 
-    with pytest.raises(SessionRefused) as error, refused_as_session_refused():
+    with pytest.raises(SessionRefused) as error, refused_as_session_refused(Mode.SESSION):
         line.open()
 
     assert (400, 1352, False) == (error.value.status_code, error.value.code, error.value.doubtful)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from packaging.requirements import Requirement
 
+from prefect_qsession.adapters.gateway.words import LONGEST_BATCH_SECONDS
 from prefect_qsession.doctor import Standing
 from prefect_qsession.doctor.findings import (
     judge_clocks,
@@ -21,8 +22,25 @@ from prefect_qsession.settings import QSessionSettings
 from prefect_qsession.vocabulary.modes import Mode
 from prefect_qsession.vocabulary.options import SessionOptions
 from prefect_qsession.vocabulary.records import InstanceDetails
+from prefect_qsession.vocabulary.tested import NEWEST_TESTED_CLIENT
 
 OK, WARNING, PROBLEM, SKIPPED = Standing
+
+
+def instance_of(plan, consumed_seconds=0, limit_seconds=None, *, limit_reached=False):
+    """Return an instance of this plan."""
+    return InstanceDetails(
+        "crn:",
+        "mine",
+        plan,
+        None if plan is None else plan not in LONGEST_BATCH_SECONDS,
+        LONGEST_BATCH_SECONDS.get(plan),
+        consumed_seconds,
+        limit_seconds,
+        limit_reached,
+    )
+
+
 SERVED, SCHEDULED, FORGOTTEN = ("a", True, True), ("b", True, False), ("c", False, True)
 
 
@@ -32,7 +50,8 @@ SERVED, SCHEDULED, FORGOTTEN = ("a", True, True), ("b", True, False), ("c", Fals
         ("fastapi<0.151", "0.150.0", OK, "0.150.0"),
         ("fastapi<0.151", "0.151.0", PROBLEM, "server does not start"),
         ("sqlalchemy<2.1", "2.1.0b1", PROBLEM, "schedules no flow run"),
-        ("qiskit-ibm-runtime<0.52,>=0.51", "0.52.0", PROBLEM, "<0.52,>=0.51 is needed"),
+        ("qiskit-ibm-runtime<1,>=0.50", "0.49.0", PROBLEM, "<1,>=0.50 is needed"),
+        ("qiskit-ibm-runtime<1,>=0.50", f"{NEWEST_TESTED_CLIENT}.9", OK, NEWEST_TESTED_CLIENT),
         ("prefect<4,>=3.8", None, PROBLEM, "not installed"),
     ],
 )
@@ -45,6 +64,15 @@ def test_a_version_is_compared_with_what_is_declared(requirement, installed, sta
     assert finding.advice == (
         None if standing is OK else f"pip install '{Requirement(requirement)}'"
     )
+
+
+def test_a_client_that_is_newer_than_the_tested_ones_is_told_and_not_refused():
+    """With what helps if it does not work."""
+    finding = judge_version(Requirement("qiskit-ibm-runtime<1,>=0.50"), "0.99.1")
+
+    assert WARNING is finding.standing
+    assert f"newer than the newest tested, {NEWEST_TESTED_CLIENT}" in finding.found
+    assert "QSESSION_PUBLIC_NAMES_ONLY=1" in finding.advice
 
 
 @pytest.mark.parametrize(
@@ -95,7 +123,7 @@ def test_no_clock_is_no_judgement():
 )
 def test_an_instance_without_time_runs_nothing(limit, reached, standing, found):
     """The service itself says whether the limit is reached."""
-    instance = InstanceDetails("crn:", "mine", "open", 12, limit, limit_reached=reached)
+    instance = instance_of("open", consumed_seconds=12, limit_seconds=limit, limit_reached=reached)
     finding = judge_usage(instance)
 
     assert (standing, found) == (finding.standing, finding.found)
@@ -113,7 +141,7 @@ def test_the_verdict_on_every_mode_in_every_plan(plan, mode, max_time):
         ("open", Mode.BATCH, "1h"): PROBLEM,
         ("open", Mode.AUTO, "1h"): WARNING,
     }.get((plan, mode, max_time), OK)
-    finding = judge_mode(plan, QSessionSettings().resolve(options))
+    finding = judge_mode(instance_of(plan), QSessionSettings().resolve(options))
 
     assert expected is finding.standing
     assert (expected is OK) == (finding.advice is None)
@@ -123,7 +151,7 @@ def test_jobs_one_by_one_may_be_meant():
     """Who falls back on jobs alone is not told that there are no batches."""
     policy = replace(QSessionSettings().resolve({"mode": "auto"}), fallback=(Mode.JOB,))
 
-    assert OK is judge_mode("open", policy).standing
+    assert OK is judge_mode(instance_of("open"), policy).standing
 
 
 @pytest.mark.parametrize(

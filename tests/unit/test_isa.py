@@ -12,7 +12,7 @@ from qiskit.quantum_info import Clifford
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 
 from prefect_qsession.adapters.gateway import check_isa
-from prefect_qsession.adapters.gateway.primitives import MOST_CHECKED, _checked
+from prefect_qsession.adapters.gateway.isa import MOST_CHECKED, _checked
 from prefect_qsession.exceptions import NotISA
 
 

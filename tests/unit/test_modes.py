@@ -2,13 +2,14 @@
 
 import pytest
 
+from prefect_qsession.adapters.gateway.errors import refused_as_session_refused
 from prefect_qsession.exceptions import (
     ServiceError,
     ServiceUnavailable,
     SessionRefused,
     Unauthorized,
 )
-from prefect_qsession.vocabulary.modes import Mode, lets_next_be_tried, modes_to_try
+from prefect_qsession.vocabulary.modes import Mode, modes_to_try
 
 
 @pytest.mark.parametrize(
@@ -34,13 +35,17 @@ PASSED_ON = {(Mode.SESSION, 1352), (Mode.BATCH, 1352), (Mode.BATCH, 1208)}
 @pytest.mark.parametrize("code", [1352, 1208, 1200, 1007, None])
 def test_a_refusal_is_passed_on_only_for_what_the_plan_allows(mode, code):
     """Every mode with every code: the plan has no sessions, or only shorter batches."""
-    refusal = SessionRefused("refused", status_code=400, code=code)
+    with pytest.raises(SessionRefused) as refusal, refused_as_session_refused(mode):
+        raise ServiceError("no", status_code=400, code=code)
 
-    assert ((mode, code) in PASSED_ON) == lets_next_be_tried(mode, refusal)
+    assert ((mode, code) in PASSED_ON) == refusal.value.by_plan
 
 
-@pytest.mark.parametrize("kind", [ServiceError, ServiceUnavailable, Unauthorized])
+@pytest.mark.parametrize("kind", [ServiceUnavailable, Unauthorized])
 @pytest.mark.parametrize("mode", [Mode.SESSION, Mode.BATCH])
 def test_an_outage_or_a_bad_key_is_never_passed_on(kind, mode):
     """Whatever code it comes with: the next mode would meet it as well."""
-    assert not lets_next_be_tried(mode, kind("no", code=1352))
+    with pytest.raises(kind) as failure, refused_as_session_refused(mode):
+        raise kind("no", code=1352)
+
+    assert not isinstance(failure.value, SessionRefused)

@@ -152,7 +152,7 @@ def test_the_clients_executor_sends_what_a_program_brings_along():
     theirs = QUANTUM_PROGRAM_PARAMS_CONVERTERS[Executor._SCHEMA_VERSION]
     ours = QUANTUM_PROGRAM_PARAMS_CONVERTERS[key]
     made, executor_options = prepare_estimator([pub(ANSATZ)], options())
-    brought = EncodedProgram.from_(made)
+    brought = EncodedProgram.of(made)
     brought.encoding = object()
 
     assert key != Executor._SCHEMA_VERSION

@@ -73,6 +73,8 @@ class Session:
             self.session_id,
             backend_name=None,
             state=state,
+            is_active=state == "active",
+            is_closed=state == "closed",
             accepting_jobs=state != "closed",
             max_time_seconds=None,
             started_at=None,

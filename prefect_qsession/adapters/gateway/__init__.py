@@ -7,8 +7,13 @@ when it is needed.
 from prefect_qsession.adapters.gateway.access import service_access
 from prefect_qsession.adapters.gateway.charges import JobCharge, charges, run_charges
 from prefect_qsession.adapters.gateway.circuits import each_circuit_seen_once
-from prefect_qsession.adapters.gateway.examination import ahead_of_service, instance_details
+from prefect_qsession.adapters.gateway.examination import (
+    ahead_of_service,
+    instance_details,
+    pause_of,
+)
 from prefect_qsession.adapters.gateway.fingerprints import fingerprint
+from prefect_qsession.adapters.gateway.isa import check_isa
 from prefect_qsession.adapters.gateway.jobs import (
     cancel_job,
     job_result,
@@ -16,7 +21,7 @@ from prefect_qsession.adapters.gateway.jobs import (
     jobs_tagged,
     qpu_seconds,
 )
-from prefect_qsession.adapters.gateway.primitives import ClientPrimitive, check_isa
+from prefect_qsession.adapters.gateway.primitives import ClientPrimitive
 from prefect_qsession.adapters.gateway.released import (
     ServiceInstance,
     active_instance,
@@ -24,6 +29,7 @@ from prefect_qsession.adapters.gateway.released import (
 )
 from prefect_qsession.adapters.gateway.service import Runtime, connect, find_backend
 from prefect_qsession.adapters.gateway.sessions import GatewaySession, Workload
+from prefect_qsession.adapters.gateway.transport import may_submit_twice
 
 __all__ = [
     "ClientPrimitive",
@@ -46,6 +52,8 @@ __all__ = [
     "job_result",
     "job_standing",
     "jobs_tagged",
+    "may_submit_twice",
+    "pause_of",
     "qpu_seconds",
     "run_charges",
     "service_access",

@@ -1,12 +1,9 @@
 """Where the Runtime service is, in plain addresses, for a process that cannot afford the client."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from qiskit_ibm_runtime import QiskitRuntimeService
-
-# Half public: named in the documentation of `url_resolver`, offered by no public module. A test
-# compares what it gives with the documented addresses.
-from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver
 
 from prefect_qsession.vocabulary.records import RuntimeAccount, ServiceAccess
 
@@ -17,6 +14,20 @@ IAM_URL = "https://iam.cloud.ibm.com"
 def verbatim(url: str, _instance: str, _private: bool | None, _channel: str) -> str:
     """Return the URL as it stands; the client's own resolver drops ports and prepends regions."""
     return url
+
+
+def regional(url: str, instance: str, _private: bool | None, _channel: str) -> str:
+    """Return the address of the instance's region (API reference, base URLs)."""
+    if not instance.startswith("crn:"):
+        return url
+    scheme, _, host = url.partition("://")
+    region = instance.split(":")[5]
+    return f"{scheme}://{'' if region == 'us-east' else f'{region}.'}quantum.{host}/api/v1"
+
+
+def resolver(account: RuntimeAccount) -> Callable[[str, str, bool | None, str], str]:
+    """Return what decides on the address, for the client and for the guardian alike."""
+    return verbatim if account.runtime_url else regional
 
 
 def account_access(account: RuntimeAccount) -> ServiceAccess:
@@ -34,7 +45,7 @@ def account_access(account: RuntimeAccount) -> ServiceAccess:
 def service_access(service: QiskitRuntimeService, account: RuntimeAccount) -> ServiceAccess:
     """Return what it takes to end a session of this service's active instance; asks nothing."""
     crn = service.active_instance()
-    resolve = verbatim if account.runtime_url else default_runtime_url_resolver
+    resolve = resolver(account)
     raw_url = (service.active_account() or {})["url"]
     return replace(
         account_access(account),

@@ -1,16 +1,19 @@
 """What jobs were charged, read many at a time; and where people find them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession.adapters.gateway.errors import translated
+from prefect_qsession.adapters.gateway.internals import ListedJob, listed_jobs
 from prefect_qsession.adapters.gateway.jobs import PAGE
 from prefect_qsession.policy.reattachment import JobIdentity
 
 PLATFORM = "quantum.cloud.ibm.com"
+
+_DOING = "read what the flow run's jobs were charged"
 
 
 class JobCharge(NamedTuple):
@@ -36,12 +39,11 @@ def charges(
     """
     missing, found = set(job_ids), dict[str, float]()
     for page in _pages(service, run_tag) if missing else ():
-        for document in page:
-            job_id = document["id"]
-            if job_id in missing:
-                missing.discard(job_id)
-                if (seconds := _charge(document)) is not None:
-                    found[job_id] = seconds
+        for job in page:
+            if job.job_id in missing:
+                missing.discard(job.job_id)
+                if (seconds := _charge(job)) is not None:
+                    found[job.job_id] = seconds
         if not missing:
             break
     return found
@@ -69,23 +71,20 @@ def run_charges(
     """
     found, missing = list[JobCharge](), set(awaited)
     for page in _pages(service, run_tag):
-        new = [document for document in page if not is_known(document["id"])]
-        missing -= {document["id"] for document in page}
+        new = [job for job in page if not is_known(job.job_id)]
+        missing -= {job.job_id for job in page}
         found += map(_job_charge, new)
         if not new and not missing:
             break
     return found
 
 
-def _pages(service: QiskitRuntimeService, run_tag: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the service's own words on the jobs of a flow run, the latest first."""
-    # Private: the public `jobs()` reads the same list and drops the usage, which then costs another
-    # request for each job.
-    client = service._active_api_client  # noqa: SLF001 - see above
+def _pages(service: QiskitRuntimeService, run_tag: str) -> Iterator[list[ListedJob]]:
+    """Yield what the service lists of the jobs of a flow run, the latest first."""
     seen = 0
     while True:
-        with translated("read what the flow run's jobs were charged"):
-            page = client.jobs_get(limit=PAGE, skip=seen, job_tags=[run_tag])["jobs"]
+        with translated(_DOING):
+            page = listed_jobs(service, run_tag, limit=PAGE, skip=seen)
         seen += len(page)
         yield page
         if len(page) < PAGE:
@@ -100,14 +99,14 @@ def platform_page(runtime_url: str, workload_id: str) -> str | None:
     return f"https://{PLATFORM}/workloads/{workload_id}"
 
 
-def _job_charge(document: Mapping[str, Any]) -> JobCharge:
-    identity = JobIdentity.from_tags(document.get("tags") or ())
-    request = identity.request if identity else None
-    return JobCharge(document["id"], request, _charge(document))
+def _job_charge(job: ListedJob) -> JobCharge:
+    identity = JobIdentity.from_tags(job.tags)
+    return JobCharge(job.job_id, identity.request if identity else None, _charge(job))
 
 
-def _charge(document: Mapping[str, Any]) -> float | None:
-    usage = document.get("usage") or {}
+def _charge(job: ListedJob) -> float | None:
+    with translated(_DOING):
+        usage = job.usage() or {}
     seconds = usage.get("qpu_charge_time_seconds")
     # As the client has it: whatever is not pending is final.
     return float(seconds) if seconds is not None and usage.get("status") != "pending" else None

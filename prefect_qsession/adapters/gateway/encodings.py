@@ -7,28 +7,14 @@ the QPU waits.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit_ibm_runtime import Executor
+from qiskit_ibm_runtime import QuantumProgram
 from qiskit_ibm_runtime.options_models import ExecutorOptions
-from qiskit_ibm_runtime.quantum_program import QuantumProgram
 
-# Half public: what the client's own `Executor` looks its encoder up in, by a private name. Where it
-# does so no more, it encodes every job. tests/unit/test_programs.py holds that what is sent is what
-# the client would send.
-try:
-    from qiskit_ibm_runtime.quantum_program.params_converters import (
-        QUANTUM_PROGRAM_PARAMS_CONVERTERS as _CONVERTERS,
-    )
-
-    _client = _CONVERTERS[Executor._SCHEMA_VERSION]  # noqa: SLF001 - see above
-except (ImportError, AttributeError, KeyError):
-    _client = None
-
-_OURS = "of prefect-qsession"
+from prefect_qsession.adapters.gateway.internals import CONVERTER, executor_with, give_role
 
 
 class EncodedProgram(QuantumProgram):  # type: ignore[misc]  # untyped
@@ -36,12 +22,13 @@ class EncodedProgram(QuantumProgram):  # type: ignore[misc]  # untyped
 
     encoding: Any = None
 
-
-class EncodedExecutor(Executor):  # type: ignore[misc]  # untyped
-    """The client's `Executor`, which sends of an `EncodedProgram` what that brings along."""
-
-    if _client is not None:
-        _SCHEMA_VERSION = _OURS
+    @classmethod
+    def of(cls, program: QuantumProgram) -> Self:
+        """Return the same program, without an encoding yet."""
+        parts = ("shots", "items", "noise_maps", "meas_level", "passthrough_data")
+        made = cls(**{part: getattr(program, part) for part in parts})
+        give_role(made, program)
+        return made
 
 
 def _encoding(program: QuantumProgram, options: ExecutorOptions) -> Any:
@@ -50,9 +37,8 @@ def _encoding(program: QuantumProgram, options: ExecutorOptions) -> Any:
     return encoded(program, options)
 
 
-if _client is not None:
-    # One more entry beside the client's own, for this class alone.
-    _CONVERTERS[_OURS] = replace(_client, encoder=_encoding)
+EncodedExecutor = executor_with(_encoding)
+"""The client's `Executor`, which sends of an `EncodedProgram` what that brings along."""
 
 
 def encoded(program: QuantumProgram, options: ExecutorOptions) -> Any:
@@ -62,16 +48,16 @@ def encoded(program: QuantumProgram, options: ExecutorOptions) -> Any:
     Raises:
         LookupError: The client does not say.
     """
-    if _client is None:
+    if CONVERTER is None:
         raise LookupError("The client's encoder is not where it was.")
-    return _client.encoder(program, options)
+    return CONVERTER.encoder(program, options)
 
 
 def decoded(encoding: Any) -> QuantumProgram:
     """Return the program that the service reads of what is sent, as `encoded` has returned it."""
     # By way of what is sent: the model itself remembers what it was made of.
     sent = encoding.model_dump(mode="json")
-    program, _ = _client.decoder(_client.model.model_validate(sent))
+    program, _ = CONVERTER.decoder(CONVERTER.model.model_validate(sent))
     return program
 
 

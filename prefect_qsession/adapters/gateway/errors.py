@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from qiskit_ibm_runtime.api.exceptions import RequestsApiError
-from qiskit_ibm_runtime.exceptions import IBMApiError, IBMNotAuthorizedError, IBMRuntimeError
+from qiskit_ibm_runtime.exceptions import (
+    IBMAccountError,
+    IBMBackendError,
+    IBMError,
+    IBMInputValueError,
+)
 from requests import Response
 from requests.exceptions import JSONDecodeError, RequestException
 
 from prefect_qsession.adapters.gateway.patience import TRANSIENT, may_have_been_done
+from prefect_qsession.adapters.gateway.words import PLAN_CODES, SESSION_CLOSED_CODES
 from prefect_qsession.exceptions import (
     ServiceError,
     ServiceUnavailable,
@@ -19,7 +24,7 @@ from prefect_qsession.exceptions import (
     SessionRefused,
     Unauthorized,
 )
-from prefect_qsession.policy.reattachment import SESSION_CLOSED_CODES
+from prefect_qsession.vocabulary.modes import Mode
 
 _BAD_KEY = 401
 _UNAUTHORIZED = frozenset({_BAD_KEY, 403})
@@ -46,7 +51,10 @@ def translated(doing: str, session_id: str | None = None) -> Iterator[None]:
     handled_before = sys.exception()
     try:
         yield
-    except (RequestsApiError, IBMNotAuthorizedError, IBMRuntimeError, IBMApiError) as error:
+    except (IBMAccountError, IBMBackendError, IBMInputValueError):
+        # Of what was asked for, not of the asking.
+        raise
+    except IBMError as error:
         failed = _failed_request(error, handled_before)
         if failed is not None:
             raise _service_error(failed, doing, session_id) from error
@@ -56,21 +64,23 @@ def translated(doing: str, session_id: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def refused_as_session_refused() -> Iterator[None]:
+def refused_as_session_refused(mode: Mode) -> Iterator[None]:
     """Name a refusal to open a session what it is; outages and bad keys keep their own names."""
     try:
         yield
     except (Unauthorized, ServiceUnavailable):
         raise
     except ServiceError as error:
-        raise SessionRefused(
+        refused = SessionRefused(
             str(error),
             status_code=error.status_code,
             code=error.code,
             retryable=error.retryable,
             doubtful=error.doubtful,
             session_id=error.session_id,
-        ) from error.__cause__
+        )
+        refused.by_plan = error.code in PLAN_CODES.get(mode, ())
+        raise refused from error.__cause__
 
 
 def _failed_request(

@@ -6,13 +6,17 @@ from typing import Any
 
 import requests
 from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.models import BackendStatus
 
 from prefect_qsession.adapters.gateway.errors import translated
+from prefect_qsession.adapters.gateway.words import (
+    LONGEST_BATCH_SECONDS,
+    NAMELESS_PLAN,
+    RUNS_JOBS,
+)
 from prefect_qsession.vocabulary.records import InstanceDetails, ServiceAccess
 
 ANSWER_SECONDS = 10.0
-NAMELESS_PLAN = "plan"
-"""What the client calls every plan where it cannot ask for its name."""
 
 
 def instance_details(service: QiskitRuntimeService) -> InstanceDetails:
@@ -27,14 +31,22 @@ def instance_details(service: QiskitRuntimeService) -> InstanceDetails:
         usage = service.usage()
     told: dict[str, Any] = next((each for each in service.instances() if each["crn"] == crn), {})
     plan = told.get("plan")
+    plan = None if plan == NAMELESS_PLAN else plan
     return InstanceDetails(
         crn=crn,
         name=told.get("name") or crn,
-        plan=None if plan == NAMELESS_PLAN else plan,
+        plan=plan,
+        has_sessions=None if plan is None else plan not in LONGEST_BATCH_SECONDS,
+        longest_batch_seconds=LONGEST_BATCH_SECONDS.get(plan or ""),
         consumed_seconds=usage.get("usage_consumed_seconds", 0),
         limit_seconds=usage.get("usage_limit_seconds"),
         limit_reached=bool(usage.get("usage_limit_reached")),
     )
+
+
+def pause_of(status: BackendStatus) -> str | None:
+    """Return why a backend that takes jobs runs none, in the service's word; None if it does."""
+    return None if status.status_msg in RUNS_JOBS else str(status.status_msg)
 
 
 def ahead_of_service(access: ServiceAccess) -> timedelta | None:

@@ -7,7 +7,6 @@ asked is made plain first (`plain`, `circuits`), and that is hashed.
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +17,11 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import PauliLindbladMap
-
-# Half public: documented nowhere, but the type of every legacy option that is left alone.
-from qiskit_ibm_runtime.options.utils import UnsetType
 from samplomatic.quantum_program import CircuitItem, QuantumProgram, SamplexItem
 from samplomatic.samplex import Samplex
-from samplomatic.serialization import samplex_to_json
 
 from prefect_qsession.adapters.gateway.circuits import plain_operation
+from prefect_qsession.adapters.gateway.internals import UNSET, samplex_content
 from prefect_qsession.adapters.gateway.plain import attributes, digest, plain, unlike
 
 
@@ -60,9 +56,12 @@ def _options(options: Any) -> Any:
     return (type(options).__qualname__, plain(content), image)
 
 
-@plain.register(UnsetType)
 def _unset(_: Any) -> Any:
     return ("unset",)
+
+
+for each in UNSET:
+    plain.register(each, _unset)
 
 
 @plain.register(PauliLindbladMap)
@@ -133,12 +132,9 @@ def _samplex_item(item: Any) -> Any:
 
 @plain.register(Samplex)
 def _samplex(samplex: Any) -> Any:
-    graph = json.loads(samplex_to_json(samplex))
-    try:
-        # Everything but the parameter expressions, which are a circuit in QPY, is stable.
-        table = json.loads(graph["attrs"].pop("param_table"))
-        [expressions] = qpy.load(io.BytesIO(base64.b64decode(table["circuit_base64"])))
-        del graph["attrs"]["samplomatic_version"]
-    except KeyError:
+    content = samplex_content(samplex)
+    if content is None:
         return unlike(samplex)
+    graph, written = content
+    [expressions] = qpy.load(io.BytesIO(base64.b64decode(written)))
     return ("samplex", plain(graph), plain(expressions))

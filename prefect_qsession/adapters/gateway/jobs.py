@@ -15,17 +15,19 @@ from qiskit_ibm_runtime.exceptions import (
 )
 
 from prefect_qsession.adapters.gateway.errors import translated
+from prefect_qsession.adapters.gateway.words import (
+    RAN_TOO_LONG,
+    SESSION_CLOSED_CODES,
+    standing_of,
+)
 from prefect_qsession.exceptions import JobCancelled, JobFailed, ResultNotReady, ServiceError
-from prefect_qsession.policy.reattachment import Standing, standing_of
+from prefect_qsession.policy.reattachment import Standing
 from prefect_qsession.policy.waiting import JobWait
 
 PAGE = 200
 """The most jobs that the service gives at once (API reference, GET /jobs)."""
 
 _NOT_FOUND = 404
-
-RAN_TOO_LONG = 1305
-"""IBM's code of a job that had its `max_execution_time` (errors reference)."""
 
 
 def jobs_tagged(service: QiskitRuntimeService, tags: Sequence[str]) -> list[RuntimeJobV2]:
@@ -167,7 +169,14 @@ def _failures_of(job: RuntimeJobV2) -> Iterator[None]:
         reason = str(error.message).removeprefix("Unable to retrieve job result. ")
         code = _code(reason)
         passing = standing_of("ERROR", code) is Standing.FAILED_IN_PASSING
-        raise JobFailed(job_id, job.session_id, reason, code=code, retryable=passing) from error
+        raise JobFailed(
+            job_id,
+            job.session_id,
+            reason,
+            code=code,
+            retryable=passing,
+            lost_with_session=code in SESSION_CLOSED_CODES,
+        ) from error
     except RuntimeInvalidStateError as error:
         raise JobCancelled(job_id, job.session_id) from error
 

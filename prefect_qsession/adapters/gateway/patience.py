@@ -65,8 +65,9 @@ def may_have_been_done(outcome: Outcome) -> bool:
     """
     if isinstance(outcome, Response):
         return outcome.status_code in _SERVER_ERRORS
-    # An answer that cannot be read says as little as one that did not come.
-    unread = (exceptions.ContentDecodingError, exceptions.JSONDecodeError)
+    # An answer that cannot be read says as little as one that did not come, or as many a 5xx that
+    # the client has kept to itself.
+    unread = (exceptions.ContentDecodingError, exceptions.JSONDecodeError, exceptions.RetryError)
     return isinstance(outcome, (*_LOST, *unread)) and not _never_sent(outcome)
 
 

@@ -22,8 +22,8 @@ from qiskit import QuantumCircuit
 from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
+from qiskit_ibm_runtime import QuantumProgram
 from qiskit_ibm_runtime.options_models import EstimatorOptions, ExecutorOptions, SamplerOptions
-from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from samplomatic.quantum_program import CircuitItem, SamplexItem
 
 from prefect_qsession.adapters.gateway.encodings import (
@@ -34,22 +34,8 @@ from prefect_qsession.adapters.gateway.encodings import (
     with_environment,
 )
 from prefect_qsession.adapters.gateway.fingerprints import fingerprint
+from prefect_qsession.adapters.gateway.internals import makes_programs, prepared, role
 from prefect_qsession.adapters.gateway.plain import plain
-
-# Private: no public name makes a primitive's program without submitting it. Where the client has
-# them no more, every job takes the public way. tests/unit/test_programs.py holds that whatever is
-# filled is what the client makes.
-try:
-    from qiskit_ibm_runtime.executor_estimator.prepare import prepare as _prepare_estimator
-    from qiskit_ibm_runtime.executor_sampler.prepare import prepare as _prepare_sampler
-except ImportError:
-    _PREPARE: dict[str, Any] = {}
-else:
-    _PREPARE = {"estimator": _prepare_estimator, "sampler": _prepare_sampler}
-
-_ROLE = "_semantic_role"
-"""Private: says which result the client makes of the program's. Its primitives set it."""
-_ROLES = {"estimator": "estimator_v2", "sampler": "sampler_v2"}
 
 Pub: TypeAlias = EstimatorPub | SamplerPub
 PrimitiveOptions: TypeAlias = EstimatorOptions | SamplerOptions
@@ -122,7 +108,7 @@ class PreparedPrograms:
 
     def fill(self, kind: str, pubs: Sequence[Pub], options: PrimitiveOptions) -> Prepared | None:
         """Return the program of a request; None if the client has to make it."""
-        if kind not in _PREPARE:
+        if not makes_programs(kind):
             return None
         numbered, values = _numbered(pubs)
         key = (fingerprint(kind, numbered, options), options.max_execution_time)
@@ -183,12 +169,12 @@ def _form(
     """Return the program that was made of numbers, if it can be filled; None if it cannot."""
     try:
         # Without the device, which only dynamical decoupling asks for, and refuses then.
-        made, executor_options = _prepared(kind, numbered, options)
+        made, executor_options = prepared(kind, numbered, options)
         mitigated: Any = made.passthrough_data
         if any(it["mitigation"] not in _FIXED for it in mitigated.get("qiskit_mitigation", ())):
             return None
         form = _Form(made, executor_options, tuple(_places(item) for item in made.items))
-        expected, _ = _prepared(kind, pubs, options)
+        expected, _ = prepared(kind, pubs, options)
         if _content(form.filled(values, options).program) != _content(expected):
             return None
     except Exception as error:  # noqa: BLE001 - the public way tells what is wrong, if anything is
@@ -197,25 +183,13 @@ def _form(
     return _encoded_once(form, values, options) or form
 
 
-def _prepared(
-    kind: str, pubs: Sequence[Pub], options: PrimitiveOptions
-) -> tuple[QuantumProgram, ExecutorOptions]:
-    """Return the program as the client's primitive submits it, and the options."""
-    program, executor_options = _PREPARE[kind](pubs, options)
-    if not hasattr(program, _ROLE):
-        raise AttributeError(_ROLE)
-    setattr(program, _ROLE, _ROLES[kind])
-    return program, executor_options
-
-
 def _encoded_once(
     form: _Form, values: NDArray[np.float64], options: PrimitiveOptions
 ) -> _Form | None:
     """Return the form with its encoding; None if the service does not read what is filled in."""
     try:
         made = form.filled(values, options)
-        program = EncodedProgram.from_(form.program)
-        setattr(program, _ROLE, getattr(form.program, _ROLE))
+        program = EncodedProgram.of(form.program)
         program.encoding = encoded(made.program, made.options)
         better = replace(form, program=program)
         other = better.filled(values + 1.0, options).program
@@ -252,7 +226,7 @@ def _with_values(item: Any, values: NDArray[np.float64]) -> CircuitItem | Sample
 def _content(program: QuantumProgram) -> str:
     """Return all there is to a program, its references by the order in which they come."""
     names: dict[str, str] = {}
-    content = repr((plain(program), getattr(program, _ROLE)))
+    content = repr((plain(program), role(program)))
     return _REFERENCE.sub(
         lambda found: names.setdefault(found.group(), f"basis {len(names)}"), content
     )

@@ -11,15 +11,15 @@ from typing import Any
 from ibm_cloud_sdk_core import ApiException
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, Session
-from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
-from qiskit_ibm_runtime.exceptions import IBMInputValueError
+from qiskit_ibm_runtime.exceptions import IBMAccountError, IBMInputValueError
 
-from prefect_qsession.adapters.gateway.access import account_access, service_access, verbatim
+from prefect_qsession.adapters.gateway.access import account_access, resolver, service_access
 from prefect_qsession.adapters.gateway.charges import platform_page
 from prefect_qsession.adapters.gateway.errors import refused_as_session_refused, translated
+from prefect_qsession.adapters.gateway.internals import ADDRESS_VARIABLES, tell_if_untested
 from prefect_qsession.adapters.gateway.released import find_session
 from prefect_qsession.adapters.gateway.sessions import GatewaySession, JobModeSession, Workload
-from prefect_qsession.adapters.gateway.transport import PatientService, install
+from prefect_qsession.adapters.gateway.transport import install, patient_service
 from prefect_qsession.exceptions import (
     BackendOffline,
     ServiceUnavailable,
@@ -71,10 +71,9 @@ def connect(
 
 def _connected(account: RuntimeAccount) -> QiskitRuntimeService:
     os.environ.setdefault(NO_STACK_WALK, "True")
+    tell_if_untested()
     locations = {
-        "IAM_URL": account.auth_url,
-        "GLOBAL_SEARCH_URL": account.search_url,
-        "GLOBAL_CATALOG_URL": account.catalog_url,
+        variable: getattr(account, address) for address, variable in ADDRESS_VARIABLES.items()
     }
     with (
         translated("connect to the Runtime service"),
@@ -82,19 +81,19 @@ def _connected(account: RuntimeAccount) -> QiskitRuntimeService:
         _without_the_warning_of_a_given_key(),
     ):
         try:
-            service = PatientService(
+            service = patient_service(
                 account_access(account),
                 channel=account.channel,
                 token=account.api_key,
                 instance=account.instance,
                 url=account.runtime_url,
-                url_resolver=verbatim if account.runtime_url else None,
+                url_resolver=resolver(account),
                 proxies=dict(account.proxies) if account.proxies else None,
                 verify=account.verify,
             )
         except IBMInputValueError as error:
             raise UnknownInstance(account.instance) from error
-        except InvalidAccountError as error:
+        except IBMAccountError as error:
             raise _account_error(error) from error
     install(service, service_access(service, account))
     return service
@@ -162,7 +161,7 @@ class Runtime:
         if mode is Mode.JOB:
             return JobModeSession(backend, run_tag)
         kind = _CLIENT_CLASSES[mode]
-        with refused_as_session_refused(), translated(f"open a {mode} on {backend.name}"):
+        with refused_as_session_refused(mode), translated(f"open a {mode} on {backend.name}"):
             return GatewaySession(kind(backend=backend, max_time=max_time_seconds))
 
     def join_session(self, session_id: str, mode: Mode, run_tag: str) -> Workload | None:
@@ -247,7 +246,7 @@ def _without_the_warning_of_a_given_key() -> Iterator[None]:
     def wanted(entry: logging.LogRecord) -> bool:
         return "A saved account will not be used" not in entry.getMessage()
 
-    client = logging.getLogger("qiskit_ibm_runtime.qiskit_runtime_service")
+    client = logging.getLogger(QiskitRuntimeService.__module__)
     client.addFilter(wanted)
     try:
         yield
@@ -263,7 +262,7 @@ def _set_environment(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value or ""
 
 
-def _account_error(error: InvalidAccountError) -> Unauthorized | ServiceUnavailable:
+def _account_error(error: IBMAccountError) -> Unauthorized | ServiceUnavailable:
     """Tell a refused key from a service that did not answer: the client says the same of both."""
     cause: Any = error.__cause__
     if isinstance(cause, ApiException) and cause.status_code in (400, 401, 403):

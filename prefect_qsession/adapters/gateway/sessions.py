@@ -9,6 +9,7 @@ from qiskit_ibm_runtime import Batch, IBMBackend, Session
 
 from prefect_qsession.adapters.gateway.errors import translated
 from prefect_qsession.adapters.gateway.jobs import PAGE, cancel_job, job_standing
+from prefect_qsession.adapters.gateway.words import ACTIVE, CLOSED
 from prefect_qsession.policy.reattachment import Standing
 from prefect_qsession.vocabulary.modes import Mode
 from prefect_qsession.vocabulary.records import SessionDetails
@@ -75,7 +76,9 @@ class GatewaySession:
         return SessionDetails(
             session_id=self.session_id,
             backend_name=details.get("backend_name"),
-            state=details.get("state", "unknown"),
+            state=(state := details.get("state", "unknown")),
+            is_active=state == ACTIVE,
+            is_closed=state == CLOSED,
             accepting_jobs=bool(details.get("accepting_jobs")),
             max_time_seconds=details.get("max_time"),
             started_at=_time(details.get("started_at")),
@@ -136,6 +139,8 @@ class JobModeSession:
             session_id=self.session_id,
             backend_name=self._backend.name,
             state="open",
+            is_active=False,
+            is_closed=False,
             accepting_jobs=True,
             max_time_seconds=None,
             started_at=None,

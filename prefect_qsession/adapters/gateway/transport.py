@@ -17,11 +17,12 @@ from itertools import count
 from typing import Any
 
 from qiskit_ibm_runtime import QiskitRuntimeService
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 from prefect_qsession.adapters.gateway.identity import TokenAuth
+from prefect_qsession.adapters.gateway.internals import senders, service_with
 from prefect_qsession.adapters.gateway.patience import (
     CONNECTING,
     PATIENCE,
@@ -148,32 +149,20 @@ class PatientAdapter(HTTPAdapter):
             request.body = body
 
 
-class PatientService(QiskitRuntimeService):  # type: ignore[misc]  # the client ships no types
+def patient_service(access: ServiceAccess, **arguments: Any) -> QiskitRuntimeService:
     """
-    The client's service, whose requests travel as this module says from the first one on.
+    Return the client's service, whose requests travel as this module says from the first one on.
 
     Args:
         access: Whose requests, and where the identity service is; of any instance.
         arguments: What the client's own takes.
     """
 
-    def __init__(self, access: ServiceAccess, **arguments: Any) -> None:
-        self._access = access
-        super().__init__(**arguments)
+    def equip(sender: Session, crn: str) -> None:
+        if not isinstance(sender.auth, TokenAuth):
+            _equip(sender, replace(access, instance_crn=crn), CONNECTING)
 
-    # Private: the client has no public name for what sends its requests, one for each instance, and
-    # takes no adapter. But each becomes the active one before it sends anything.
-    # `test_every_request_of_a_service_goes_by_our_adapter` notices if that changes.
-    @property
-    def _active_api_client(self) -> Any:
-        return self._sender
-
-    @_active_api_client.setter
-    def _active_api_client(self, client: Any) -> None:
-        if not isinstance(client._session.auth, TokenAuth):  # noqa: SLF001 - see above
-            access = replace(self._access, instance_crn=str(client._instance))  # noqa: SLF001
-            _equip(client, access, CONNECTING)
-        self._sender = client
+    return service_with(equip, **arguments)
 
 
 def install(
@@ -189,12 +178,17 @@ def install(
 
     Requests to instances that are named to it later go by its own.
     """
-    for crn, client in service._api_clients.items():  # noqa: SLF001 - see above
-        _equip(client, replace(access, instance_crn=crn), patience, clock=clock, wait=wait)
+    for crn, sender in senders(service).items():
+        _equip(sender, replace(access, instance_crn=crn), patience, clock=clock, wait=wait)
+
+
+def may_submit_twice(service: QiskitRuntimeService) -> bool:
+    """Whether a submission may have made more than one job, because the client repeats them."""
+    return not senders(service)
 
 
 def _equip(
-    client: Any,
+    sender: Session,
     access: ServiceAccess,
     patience: Patience,
     *,
@@ -204,7 +198,6 @@ def _equip(
     """Put what is here in the client's place, by the two ways that `requests` has for it."""
     auth = TokenAuth(access, patience, clock=clock)
     adapter = PatientAdapter(auth, patience, clock=clock, wait=wait)
-    session = client._session  # noqa: SLF001 - see above
-    session.auth = auth
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
+    sender.auth = auth
+    sender.mount("http://", adapter)
+    sender.mount("https://", adapter)
