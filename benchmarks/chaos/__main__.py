@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import _results
-from tests.harness.postgresql import database_where_installed
-from benchmarks.chaos.bystanders import PATIENCE_SECONDS, Bystanders
-from benchmarks.chaos.fates import Trial
-from benchmarks.chaos.lanes import POLICY, Lanes
-from tests.harness.forks import Nursery
+from benchmarks.chaos.lanes import SETTINGS, run_trials
+from benchmarks.chaos.living import PATIENCE_SECONDS, LivingFlowRuns
+from benchmarks.chaos.outcomes import Trial
 from benchmarks.chaos.report import details, figures, line
-from benchmarks.chaos.truce import Truce
+from benchmarks.chaos.shared import Shared
 from benchmarks.chaos.ways import draw
-from tests.harness.processes import heed_signals
 from demo.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
+from tests.harness.forks import ForkServer
+from tests.harness.postgresql import database_where_installed
+from tests.harness.processes import heed_signals
 
 
 def main() -> None:
@@ -60,17 +60,13 @@ def measure(count: int, seed: int, lanes: int, directory: Path) -> dict[str, Any
     with ExitStack() as resources:
         settings = resources.enter_context(database_where_installed())
         server = PrefectServer(directory / "server", **settings)
-        nursery = Nursery(server.environment() | POLICY, directory / "nursery.log")
-        resources.enter_context(nursery)
+        fork_server = ForkServer(server.environment() | SETTINGS, directory / "fork-server.log")
+        resources.enter_context(fork_server)
         resources.enter_context(server)
         simulators = resources.enter_context(SimulatorPool())
-        truce = Truce()
-        bystanders = resources.enter_context(
-            Bystanders(server, nursery, simulators, truce, directory)
-        )
-        for trial in Lanes(server, nursery, simulators, truce, directory, lanes).run(
-            draw(count, seed)
-        ):
+        shared = Shared(server, fork_server, simulators, directory)
+        living = resources.enter_context(LivingFlowRuns(shared))
+        for trial in run_trials(draw(count, seed), shared, lanes):
             if isinstance(trial, Trial):
                 trials.append(trial)
             else:
@@ -78,10 +74,10 @@ def measure(count: int, seed: int, lanes: int, directory: Path) -> dict[str, Any
             text = line(trial) if isinstance(trial, Trial) else str(trial)
             done = len(trials) + len(not_run)
             print(f"{time.monotonic() - began:>6.0f} s, {done:>3}/{count}: {text}", file=sys.stderr)
-        seen = bystanders.end()
+        lived = living.end()
     return {
         "name": "chaos",
-        "figures": figures(trials, seen),
+        "figures": figures(trials, lived),
         "details": {
             "trials": len(trials),
             "not_run": not_run,
@@ -91,10 +87,10 @@ def measure(count: int, seed: int, lanes: int, directory: Path) -> dict[str, Any
             "load_average_at_start": load,
             "scripts": "forks of a process that has imported Prefect and Qiskit",
             **details(trials),
-            "bystanders": [asdict(each) for each in seen],
-            "reaper_passes": bystanders.passes,
-            "reaper_passes_failed": bystanders.failed_passes,
-            "reaper_did": bystanders.done,
+            "living": [asdict(each) for each in lived],
+            "reaper_passes": living.passes,
+            "reaper_passes_failed": living.failed_passes,
+            "reaper_did": living.done,
             "reaper_patience_seconds": PATIENCE_SECONDS,
         },
     }

@@ -1,36 +1,32 @@
 """One trial: a flow run is started, ended at its moment, and judged by the service's record."""
 
-import json
-import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from signal import SIGKILL
+from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelling
 
-from benchmarks.chaos.fates import Fate, NotRun, Trial
-from benchmarks.chaos.homes import Home
-from tests.harness.marks import Marks
-from tests.harness.forks import Nursery
-from benchmarks.chaos.stage import Stage
-from benchmarks.chaos.truce import Truce
+from benchmarks.chaos.outcomes import Outcome, Trial
+from benchmarks.chaos.service import TrialService
+from benchmarks.chaos.shared import Shared
 from benchmarks.chaos.ways import Draw
-from benchmarks.endings import steps
-from tests.harness.marks import Mark
-from tests.harness.processes import command_line, descendants
-from tests.harness.waiting import happened
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.adapters.ledger import Ledger
-from prefect_qsession.adapters.processes import identity_of, liveness
 from prefect_qsession.exceptions import LedgerUnavailable
-from prefect_qsession.vocabulary.records import Liveness, ProcessIdentity
+from tests.harness import steps
+from tests.harness.flow_calls import FlowCall
+from tests.harness.flow_runs import START_SECONDS, BegunFlowRun, NotRun
+from tests.harness.marks import Marks
+from tests.harness.places import Place
+from tests.harness.processes import is_alive
+from tests.harness.waiting import happened, sleep_until
 
+FLOWS = ("iterating", "awaiting")
+"""The one, and the other one that is async."""
 LOOK_SECONDS = 0.01
-START_SECONDS = 120.0
 OPEN_AT_MOST_SECONDS = 10.0
 """One that takes jobs so long after the end of its flow run, or its opening, is left open."""
 UNUSED_SECONDS = 3.0
@@ -38,23 +34,11 @@ UNUSED_SECONDS = 3.0
 UNGUARDED_SECONDS = 1.0
 """From a death that no guardian can act on to the reaper."""
 REAP_SECONDS = 60.0
-LAST_SECONDS = 15.0
-"""What the flow's process and those it started have to end by themselves, after all is judged."""
-GUARDIAN = "guardian"
-"""In the guardian's command line."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What the trials of one lane share."""
-
-    api_url: str
-    home: Home
-    nursery: Nursery
-    truce: Truce
-
-
-def run_trial(draw: Draw, stage: Stage, around: Surroundings, directory: Path) -> Trial:
+def run_trial(
+    draw: Draw, service: TrialService, place: Place, shared: Shared, directory: Path
+) -> Trial:
     """
     Run one trial, and leave nothing of it running; its record and log stay in the directory.
 
@@ -62,199 +46,137 @@ def run_trial(draw: Draw, stage: Stage, around: Surroundings, directory: Path) -
         NotRun: The flow run did not begin.
     """
     marks = Marks.in_new(directory)
-    with temporary_settings({PREFECT_API_URL: around.api_url}):
-        credentials = QiskitRuntimeCredentials.from_environment(stage.emulator.environment())
-        credentials.save(around.home.block, overwrite=True)
-        around.home.start(draw, directory)
-        if not happened(lambda: bool(marks.begun()), START_SECONDS):
+    with temporary_settings({PREFECT_API_URL: shared.server.url}):
+        credentials = QiskitRuntimeCredentials.from_environment(service.emulator.environment())
+        credentials.save(place.block, overwrite=True)
+        place.start(_call(draw, directory))
+        if not happened(marks.begun, START_SECONDS):
             raise NotRun("it did not begin")
-        run = _Run(draw, stage, around, marks, directory)
+        run = BegunFlowRun(marks, place, shared.server, service.emulator, draw.life_seconds)
+
+        def reap() -> None:
+            reaper = shared.fork_server.reap(run.mark.flow_run_id, directory / "reaper.log")
+            happened(lambda: not is_alive(reaper), REAP_SECONDS)
+
+        at = run.mark.began_at + draw.life_seconds - 2 * LOOK_SECONDS
+        if not draw.way.has_timeout:
+            sleep_until(at)
         try:
-            trial = run.end_and_judge()
+            with shared.reaper_lock.ending():
+                # With a timeout it ends by itself, which must not be while a reaper looks.
+                sleep_until(at)
+                trial = _end_and_judge(draw, service, run, reap)
         finally:
             left = run.clear()
-            (directory / "record.json").write_text(_record(stage))
-    return Trial(**{**trial, "processes_left": left})  # type: ignore[arg-type]
+            _forget(run.mark.flow_run_id)
+            (directory / "record.json").write_text(service.record())
+    return replace(trial, processes_left=left)
 
 
-class _Run:
-    """A flow run that has begun."""
-
-    def __init__(
-        self, draw: Draw, stage: Stage, around: Surroundings, marks: Marks, directory: Path
-    ) -> None:
-        self._draw = draw
-        self._stage = stage
-        self._around = around
-        self._marks = marks
-        self._directory = directory
-        self._mark: Mark = marks.begun()[0]
-        self._flow = identity_of(self._mark.pid)
-        self._started: set[ProcessIdentity] = set()
-
-    # -- the end
-
-    def end_and_judge(self) -> dict[str, object]:
-        """Wait for the moment, end the flow run, and return what became of it."""
-        draw, stage = self._draw, self._stage
-        at = self._mark.began_at + draw.life_seconds
-        if not draw.way.has_timeout:
-            self._sleep_until(at)
-        with self._around.truce.ending():
-            if draw.way.has_timeout:
-                # It ends by itself, which must not be while a reaper looks.
-                self._sleep_until(at)
-            self._note_processes()
-            stopped_early = self._marks.stopped_at is not None and not draw.way.has_timeout
-            released_early = stage.is_released and self._marks.stopped_at is None
-            for step in draw.way.before:
-                self._do(step)
-            self._note_processes()
-            moment = stage.moment()
-            ended_at = time.time()
-            for step in draw.way.end:
-                self._do(step)
-            if draw.way.has_timeout:
-                ended_at = at
-            if stopped_early or steps.LetGo() in draw.way.end:
-                happened(lambda: self._marks.stopped_at is not None, OPEN_AT_MOST_SECONDS)
-                ended_at = self._marks.stopped_at or ended_at
-            fate, seconds = self._judge(ended_at)
-            happened(lambda: not stage.jobs_queued, ended_at + OPEN_AT_MOST_SECONDS - time.time())
-        return {
-            "draw": draw,
-            "moment": moment,
-            "fate": fate,
-            "ended_by": next((session.ended_by for session in stage.sessions), None),
-            "seconds": seconds,
-            "jobs_left_queued": stage.jobs_queued,
-            "released_early": released_early,
-            "stopped_early": stopped_early,
-        }
-
-    def _sleep_until(self, at: float) -> None:
-        time.sleep(max(0.0, at - time.time() - 2 * LOOK_SECONDS))
-
-    def _do(self, step: steps.Step) -> None:
-        match step:
-            case steps.Send(number, target):
-                self._send(number, target)
-            case steps.LetGo():
-                self._marks.let_go()
-            case steps.RunOut():
-                pass
-            case steps.CancelRun():
-                client = SyncPrefectClient(self._around.api_url)
-                client.set_flow_run_state(self._mark.flow_run_id, Cancelling())
-            case steps.Wait(seconds):
-                time.sleep(seconds)
-            case steps.Break(how):
-                self._stage.break_releases(how)
-            case _:
-                raise ValueError(step)
-
-    def _send(self, number: int, target: steps.Target) -> None:
-        flow = [self._mark.pid] if liveness(self._flow) is Liveness.ALIVE else []
-        above = self._around.home.supervisors
-        # The upper one first: it would notice the death of the other.
-        both = [*above, *flow]
-        if target is steps.Target.GROUP:
-            for group in {os.getpgid(pid) for pid in both}:
-                os.killpg(group, number)
-            return
-        for pid in {
-            steps.Target.FLOW: flow,
-            steps.Target.SUPERVISOR: above,
-            steps.Target.BOTH: both,
-            steps.Target.GUARDIAN: self._guardians(),
-        }[target]:
-            # It may end by itself at this moment.
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def _guardians(self) -> list[int]:
-        return [pid for pid in descendants(self._mark.pid) if GUARDIAN in command_line(pid)]
-
-    # -- what became of it
-
-    def _judge(self, ended_at: float) -> tuple[Fate, float | None]:
-        """Wait until it is clear, and return it with the seconds until the release."""
-        if not self._draw.is_guarded:
-            return self._judge_unguarded(ended_at)
-        fate = self._wait_for_fate(ended_at, OPEN_AT_MOST_SECONDS) or Fate.LEFT_OPEN
-        return fate, time.time() - self._open_since(ended_at) if fate is Fate.RELEASED else None
-
-    def _judge_unguarded(self, ended_at: float) -> tuple[Fate, float | None]:
-        # A session that opened in between may have a guardian all the same.
-        if fate := self._wait_for_fate(ended_at, UNGUARDED_SECONDS):
-            return fate, None
-        reaper = identity_of(
-            self._around.nursery.reap(self._mark.flow_run_id, self._directory / "reaper.log")
-        )
-        happened(lambda: liveness(reaper) is not Liveness.ALIVE, REAP_SECONDS)
-        fate = self._wait_for_fate(time.time(), UNUSED_SECONDS + 1) or Fate.LEFT_OPEN_AFTER_REAPING
-        return Fate.REAPED if fate is Fate.RELEASED else fate, None
-
-    def _open_since(self, ended_at: float) -> float:
-        """Return when the session began to be open for nothing: at the end, or when it opened."""
-        return max([ended_at, *(session.created for session in self._stage.sessions)])
-
-    def _wait_for_fate(self, ended_at: float, seconds: float) -> Fate | None:
-        """Return the fate as soon as it is clear; None if the session is open for so long."""
-        gone_at: float | None = None
-        while time.time() < ended_at + START_SECONDS:
-            if self._stage.is_released:
-                return Fate.RELEASED
-            if gone_at is None and liveness(self._flow) is not Liveness.ALIVE:
-                gone_at = time.time()
-            if gone_at is not None and self._stage.is_unused:
-                if not self._stage.sessions and time.time() > gone_at + self._draw.opening_seconds:
-                    return Fate.NEVER_OPENED
-                if time.time() > gone_at + UNUSED_SECONDS:
-                    return Fate.UNUSED
-            elif self._stage.sessions and time.time() > self._open_since(ended_at) + seconds:
-                return None
-            time.sleep(LOOK_SECONDS)
-        return None if self._stage.sessions else Fate.NEVER_OPENED
-
-    # -- afterwards
-
-    def _note_processes(self) -> None:
-        for pid in descendants(self._mark.pid):
-            with suppress(ProcessLookupError):
-                self._started.add(identity_of(pid))
-
-    def clear(self) -> tuple[str, ...]:
-        """End what is left of the flow run; return the commands of what did not end by itself."""
-        self._marks.let_go()
-        if set(self._around.home.supervisors) and steps.Target.SUPERVISOR in self._targets():
-            self._around.home.stop()
-        ours = {self._flow, *self._started}
-
-        def left() -> list[ProcessIdentity]:
-            return [one for one in ours if liveness(one) is Liveness.ALIVE]
-
-        happened(lambda: not left(), LAST_SECONDS)
-        commands = tuple(command_line(one.pid) for one in left())
-        for one in left():
-            with suppress(ProcessLookupError):
-                os.kill(one.pid, SIGKILL)
-        ledger = Ledger()
-        with suppress(LedgerUnavailable):
-            for entry in ledger.entries(self._mark.flow_run_id):
-                ledger.forget(entry.session_id)
-        return commands
-
-    def _targets(self) -> set[steps.Target]:
-        """Return what was signalled besides the flow; its supervisor by whichever name."""
-        above = {steps.Target.SUPERVISOR, steps.Target.BOTH, steps.Target.GROUP}
-        sent = (*self._draw.way.before, *self._draw.way.end)
-        hit = {step.target for step in sent if isinstance(step, steps.Send)}
-        return {steps.Target.SUPERVISOR} if hit & above else set()
+def _call(draw: Draw, directory: Path) -> FlowCall:
+    parameters = {
+        "where": str(directory),
+        "shape": draw.way.shape,
+        "jobs_in": draw.jobs_in,
+        "step_seconds": draw.step_seconds,
+    }
+    timeout_seconds = draw.life_seconds if draw.way.has_timeout else None
+    return FlowCall(FLOWS[draw.is_async], parameters, timeout_seconds=timeout_seconds)
 
 
-def _record(stage: Stage) -> str:
-    sessions = [session.as_dict() for session in stage.sessions]
-    return json.dumps(
-        {"sessions": sessions, "jobs": [job.as_dict() for job in stage.emulator.jobs]}
+def _end_and_judge(
+    draw: Draw, service: TrialService, run: BegunFlowRun, reap: Callable[[], None]
+) -> Trial:
+    """End the flow run, and return what became of it."""
+    marks, way = run.marks, draw.way
+    stopped_early = marks.stopped_at is not None and not way.has_timeout
+    released_early = service.is_released and marks.stopped_at is None
+    for step in way.before:
+        _do(run, step)
+    moment = service.moment()
+    ended_at, *_ = [_do(run, step) for step in way.end]
+    if way.has_timeout:
+        ended_at = run.mark.began_at + draw.life_seconds
+    if stopped_early or steps.LetGo() in way.end:
+        happened(lambda: marks.stopped_at is not None, OPEN_AT_MOST_SECONDS)
+        ended_at = marks.stopped_at or ended_at
+    outcome, seconds = _judge(draw, service, run, ended_at, reap)
+    happened(lambda: not service.jobs_queued, ended_at + OPEN_AT_MOST_SECONDS - time.time())
+    return Trial(
+        draw=draw,
+        moment=moment,
+        outcome=outcome,
+        ended_by=next((session.ended_by for session in service.sessions), None),
+        seconds=seconds,
+        jobs_left_queued=service.jobs_queued,
+        released_early=released_early,
+        stopped_early=stopped_early,
     )
+
+
+def _do(run: BegunFlowRun, step: steps.Step) -> float:
+    """Carry out a step, and return when it began; whom it is for may have ended by itself."""
+    try:
+        return run.do(step)
+    except NotRun:
+        return time.time()
+
+
+# -- what became of the session
+
+
+def _judge(
+    draw: Draw,
+    service: TrialService,
+    run: BegunFlowRun,
+    ended_at: float,
+    reap: Callable[[], None],
+) -> tuple[Outcome, float | None]:
+    """Wait until it is clear, and return it with the seconds until the release."""
+    if draw.is_guarded:
+        outcome = _wait(draw, service, run, ended_at, OPEN_AT_MOST_SECONDS) or Outcome.LEFT_OPEN
+        seconds = time.time() - _open_since(service, ended_at)
+        return outcome, seconds if outcome is Outcome.RELEASED else None
+    # A session that opened in between may have a guardian all the same.
+    if early := _wait(draw, service, run, ended_at, UNGUARDED_SECONDS):
+        return early, None
+    reap()
+    outcome = (
+        _wait(draw, service, run, time.time(), UNUSED_SECONDS + 1)
+        or Outcome.LEFT_OPEN_AFTER_REAPING
+    )
+    return Outcome.REAPED if outcome is Outcome.RELEASED else outcome, None
+
+
+def _open_since(service: TrialService, ended_at: float) -> float:
+    """Return when the session began to be open for nothing: at the end, or when it opened."""
+    return max([ended_at, *(session.created for session in service.sessions)])
+
+
+def _wait(
+    draw: Draw, service: TrialService, run: BegunFlowRun, ended_at: float, seconds: float
+) -> Outcome | None:
+    """Return the outcome as soon as it is clear; None if the session is open for so long."""
+    gone_at: float | None = None
+    while time.time() < ended_at + START_SECONDS:
+        if service.is_released:
+            return Outcome.RELEASED
+        if gone_at is None and not run.is_alive:
+            gone_at = time.time()
+        if gone_at is not None and service.is_unused:
+            if not service.sessions and time.time() > gone_at + draw.opening_seconds:
+                return Outcome.NEVER_OPENED
+            if time.time() > gone_at + UNUSED_SECONDS:
+                return Outcome.UNUSED
+        elif service.sessions and time.time() > _open_since(service, ended_at) + seconds:
+            return None
+        time.sleep(LOOK_SECONDS)
+    return None if service.sessions else Outcome.NEVER_OPENED
+
+
+def _forget(flow_run_id: UUID) -> None:
+    """Take what the ledger still has of a flow run from it: nobody is to reap it later."""
+    ledger = Ledger()
+    with suppress(LedgerUnavailable):
+        for entry in ledger.entries(flow_run_id):
+            ledger.forget(entry.session_id)

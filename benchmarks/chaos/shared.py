@@ -1,16 +1,23 @@
-"""
-No end while a reaper looks at everything, and no reaper while an end is judged.
-
-Otherwise the reaper could do what is the guardian's to do, and nobody would notice.
-"""
+"""What the trials share with the flow runs that live on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Condition
 
+from demo.servers import PrefectServer
+from prefect_qsession.emulator import SimulatorPool
+from tests.harness.forks import ForkServer
 
-class Truce:
-    """Any number of ends at once, or one reaper alone; a reaper that waits goes first."""
+
+class ReaperLock:
+    """
+    Any number of ends at once, or one reaper alone; a reaper that waits goes first.
+
+    A reaper that looks at everything while an end is judged could do what is the guardian's to do,
+    and nobody would notice.
+    """
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -45,3 +52,14 @@ class Truce:
                 self._reaping = False
                 self._reapers -= 1
                 self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One Prefect server, one process that forks scripts, and where they leave what they leave."""
+
+    server: PrefectServer
+    fork_server: ForkServer
+    simulators: SimulatorPool
+    directory: Path
+    reaper_lock: ReaperLock = field(default_factory=ReaperLock)

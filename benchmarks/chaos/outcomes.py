@@ -6,7 +6,7 @@ from enum import StrEnum
 from benchmarks.chaos.ways import Draw
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """What became of a flow run's session."""
 
     RELEASED = "released"
@@ -19,10 +19,6 @@ class Fate(StrEnum):
     LEFT_OPEN_AFTER_REAPING = "left open after reaping"
 
 
-class NotRun(Exception):
-    """Something stood in the way of a trial, so nothing was measured."""
-
-
 @dataclass(frozen=True)
 class Trial:
     """What was drawn, and what became of the flow run's session, by the emulator's record."""
@@ -30,7 +26,7 @@ class Trial:
     draw: Draw
     moment: str
     """Where the flow run was in its life when it was ended."""
-    fate: Fate
+    outcome: Outcome
     ended_by: str | None
     """How the session ended."""
     seconds: float | None
@@ -40,5 +36,5 @@ class Trial:
     """Whether the session was released before the flow run was ended or stopped by itself."""
     stopped_early: bool
     """Whether the flow run stopped by itself before it was ended."""
-    processes_left: tuple[str, ...]
+    processes_left: tuple[str, ...] = ()
     """Commands of the processes that had to be killed at last."""
