@@ -6,10 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from queue import SimpleQueue
 
-from benchmarks.chaos.outcomes import Trial
 from benchmarks.chaos.service import TrialService
 from benchmarks.chaos.shared import Shared
-from benchmarks.chaos.trial import FLOWS, run_trial
+from benchmarks.chaos.trial import FLOWS, Trial, run_trial
 from benchmarks.chaos.ways import SCRIPT, SERVE, Draw
 from tests.harness.flow_runs import NotRun
 from tests.harness.flows import DEVICE

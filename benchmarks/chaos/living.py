@@ -11,10 +11,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from threading import Event, Thread
-from typing import Self
+from typing import Any, Self
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -66,16 +67,6 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Lived:
-    """What became of one of them."""
-
-    kind: str
-    released_while_alive: bool
-    ended_by: str | None
-    """How its session ended after it was let go."""
-
-
 class LivingFlowRun:
     """One of them."""
 
@@ -120,12 +111,13 @@ class LivingFlowRun:
             os.killpg(self._pid, SIGCONT)
             ended.wait(AWAKE_SECONDS)
 
-    def end(self) -> Lived:
+    def end(self) -> dict[str, Any]:
         """Let it go, and return what became of its session."""
         released = not all(session.accepting_jobs for session in self.emulator.sessions)
         self._marks.let_go()
         happened(lambda: not is_alive(self._pid), LAST_SECONDS)
-        return Lived(self.kind.name, released, self.emulator.sessions[0].ended_by)
+        ended_by = self.emulator.sessions[0].ended_by
+        return {"kind": self.kind.name, "released_while_alive": released, "ended_by": ended_by}
 
     def kill(self) -> None:
         """Leave nothing of it running."""
@@ -155,22 +147,19 @@ class LivingFlowRuns:
         ]
 
     def __enter__(self) -> Self:
-        with ExitStack() as resources:
+        at_server = temporary_settings({PREFECT_API_URL: self._shared.server.url})
+        with ExitStack() as resources, at_server:
             for one in self._all:
                 resources.enter_context(one.emulator)
                 resources.callback(one.kill)
                 # One by one: a new server makes its key for blocks when the first is saved, and on
                 # PostgreSQL it fails those that are saved meanwhile.
-                with temporary_settings({PREFECT_API_URL: self._shared.server.url}):
-                    one.save_credentials()
+                one.save_credentials()
             with ThreadPoolExecutor(len(self._all)) as executor:
                 list(executor.map(LivingFlowRun.start, self._all))
             resources.callback(self._ended.set)
-            self._threads = [
-                Thread(target=one.live, args=(self._ended,), daemon=True)
-                for one in self._all
-                if one.kind.stops
-            ]
+            stopping = [partial(one.live, self._ended) for one in self._all if one.kind.stops]
+            self._threads = [Thread(target=each, daemon=True) for each in stopping]
             self._threads.append(Thread(target=self._keep_reaping, daemon=True))
             for thread in self._threads:
                 thread.start()
@@ -180,7 +169,7 @@ class LivingFlowRuns:
     def __exit__(self, *_exc_info: object) -> None:
         self._resources.close()
 
-    def end(self) -> list[Lived]:
+    def end(self) -> list[dict[str, Any]]:
         """Reap a last time, let them go, and return what became of their sessions."""
         self._reap()
         self._ended.set()

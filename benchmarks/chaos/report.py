@@ -6,11 +6,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from benchmarks.chaos.living import Lived
-from benchmarks.chaos.outcomes import Outcome, Trial
+from benchmarks.chaos.trial import Outcome, Trial
 
 
-def figures(trials: list[Trial], living: list[Lived]) -> dict[str, float | None]:
+def figures_of(trials: list[Trial], living: list[dict[str, Any]]) -> dict[str, float | None]:
     """Return the figures; the first four are to be 0."""
     outcomes = Counter(trial.outcome for trial in trials)
     seconds = _seconds(trials)
@@ -18,7 +17,7 @@ def figures(trials: list[Trial], living: list[Lived]) -> dict[str, float | None]
         "sessions_left_open": outcomes[Outcome.LEFT_OPEN],
         "jobs_left_queued": sum(trial.jobs_left_queued for trial in trials),
         "living_sessions_released": sum(trial.released_early for trial in trials)
-        + sum(each.released_while_alive for each in living),
+        + sum(each["released_while_alive"] for each in living),
         "sessions_left_open_after_reaping": outcomes[Outcome.LEFT_OPEN_AFTER_REAPING],
         "sessions_reaped": outcomes[Outcome.REAPED],
         "sessions_released": outcomes[Outcome.RELEASED],
@@ -29,7 +28,7 @@ def figures(trials: list[Trial], living: list[Lived]) -> dict[str, float | None]
     }
 
 
-def details(trials: list[Trial]) -> dict[str, Any]:
+def details_of(trials: list[Trial]) -> dict[str, Any]:
     """Return the trials by way and place, and what was odd about any."""
     rows: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
@@ -82,10 +81,8 @@ def _seconds(trials: Iterable[Trial]) -> list[float]:
 
 
 def _ended_otherwise(trial: Trial) -> bool:
-    return trial.outcome is Outcome.RELEASED and trial.ended_by not in (
-        None,
-        trial.draw.way.release,
-    )
+    expected = (None, trial.draw.way.release)
+    return trial.outcome is Outcome.RELEASED and trial.ended_by not in expected
 
 
 def _story(trial: Trial) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Condition
+from threading import Lock, Semaphore
 
 from demo.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
 from tests.harness.forks import ForkServer
+
+MOST_ENDS = 1000
 
 
 class ReaperLock:
@@ -20,38 +22,29 @@ class ReaperLock:
     """
 
     def __init__(self) -> None:
-        self._changed = Condition()
-        self._ends = 0
-        self._reapers = 0
-        self._reaping = False
+        self._turn = Lock()
+        self._ends = Semaphore(MOST_ENDS)
 
     @contextmanager
     def ending(self) -> Iterator[None]:
         """Wait for reapers, and keep them out."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._reapers)
-            self._ends += 1
+        with self._turn:
+            self._ends.acquire()
         try:
             yield
         finally:
-            with self._changed:
-                self._ends -= 1
-                self._changed.notify_all()
+            self._ends.release()
 
     @contextmanager
     def reaping(self) -> Iterator[None]:
         """Wait until what has ended is judged, and let nothing end meanwhile."""
-        with self._changed:
-            self._reapers += 1
-            self._changed.wait_for(lambda: not self._ends and not self._reaping)
-            self._reaping = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._reaping = False
-                self._reapers -= 1
-                self._changed.notify_all()
+        with self._turn:
+            for _ in range(MOST_ENDS):
+                self._ends.acquire()
+            try:
+                yield
+            finally:
+                self._ends.release(MOST_ENDS)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """One trial: a flow run is started, ended at its moment, and judged by the service's record."""
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from benchmarks.chaos.outcomes import Outcome, Trial
 from benchmarks.chaos.service import TrialService
 from benchmarks.chaos.shared import Shared
 from benchmarks.chaos.ways import Draw
@@ -36,6 +35,40 @@ UNGUARDED_SECONDS = 1.0
 REAP_SECONDS = 60.0
 
 
+class Outcome(StrEnum):
+    """What became of a flow run's session."""
+
+    RELEASED = "released"
+    NEVER_OPENED = "never opened"
+    UNUSED = "unused"
+    """Opened, but its flow was dead before the first job: never billed, closed by the service."""
+    LEFT_OPEN = "left open"
+    REAPED = "reaped"
+    """Released by the reaper, where no guardian could act."""
+    LEFT_OPEN_AFTER_REAPING = "left open after reaping"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was drawn, and what became of the flow run's session, by the emulator's record."""
+
+    draw: Draw
+    moment: str
+    """Where the flow run was in its life when it was ended."""
+    outcome: Outcome
+    ended_by: str | None
+    """How the session ended."""
+    seconds: float | None
+    """From the end of the flow run, or the opening if later, until it took no more jobs."""
+    jobs_left_queued: int
+    released_early: bool
+    """Whether the session was released before the flow run was ended or stopped by itself."""
+    stopped_early: bool
+    """Whether the flow run stopped by itself before it was ended."""
+    processes_left: tuple[str, ...] = ()
+    """Commands of the processes that had to be killed at last."""
+
+
 def run_trial(
     draw: Draw, service: TrialService, place: Place, shared: Shared, directory: Path
 ) -> Trial:
@@ -53,11 +86,6 @@ def run_trial(
         if not happened(marks.begun, START_SECONDS):
             raise NotRun("it did not begin")
         run = BegunFlowRun(marks, place, shared.server, service.emulator, draw.life_seconds)
-
-        def reap() -> None:
-            reaper = shared.fork_server.reap(run.mark.flow_run_id, directory / "reaper.log")
-            happened(lambda: not is_alive(reaper), REAP_SECONDS)
-
         at = run.mark.began_at + draw.life_seconds - 2 * LOOK_SECONDS
         if not draw.way.has_timeout:
             sleep_until(at)
@@ -65,7 +93,7 @@ def run_trial(
             with shared.reaper_lock.ending():
                 # With a timeout it ends by itself, which must not be while a reaper looks.
                 sleep_until(at)
-                trial = _end_and_judge(draw, service, run, reap)
+                trial = _Judge(draw, service, run, shared, directory).end_and_judge()
         finally:
             left = run.clear()
             _forget(run.mark.flow_run_id)
@@ -84,94 +112,81 @@ def _call(draw: Draw, directory: Path) -> FlowCall:
     return FlowCall(FLOWS[draw.is_async], parameters, timeout_seconds=timeout_seconds)
 
 
-def _end_and_judge(
-    draw: Draw, service: TrialService, run: BegunFlowRun, reap: Callable[[], None]
-) -> Trial:
-    """End the flow run, and return what became of it."""
-    marks, way = run.marks, draw.way
-    stopped_early = marks.stopped_at is not None and not way.has_timeout
-    released_early = service.is_released and marks.stopped_at is None
-    for step in way.before:
-        _do(run, step)
-    moment = service.moment()
-    ended_at, *_ = [_do(run, step) for step in way.end]
-    if way.has_timeout:
-        ended_at = run.mark.began_at + draw.life_seconds
-    if stopped_early or steps.LetGo() in way.end:
-        happened(lambda: marks.stopped_at is not None, OPEN_AT_MOST_SECONDS)
-        ended_at = marks.stopped_at or ended_at
-    outcome, seconds = _judge(draw, service, run, ended_at, reap)
-    happened(lambda: not service.jobs_queued, ended_at + OPEN_AT_MOST_SECONDS - time.time())
-    return Trial(
-        draw=draw,
-        moment=moment,
-        outcome=outcome,
-        ended_by=next((session.ended_by for session in service.sessions), None),
-        seconds=seconds,
-        jobs_left_queued=service.jobs_queued,
-        released_early=released_early,
-        stopped_early=stopped_early,
-    )
+@dataclass(frozen=True)
+class _Judge:
+    """Ends a flow run that has begun, and tells what becomes of its session."""
 
+    draw: Draw
+    service: TrialService
+    run: BegunFlowRun
+    shared: Shared
+    directory: Path
 
-def _do(run: BegunFlowRun, step: steps.Step) -> float:
-    """Carry out a step, and return when it began; whom it is for may have ended by itself."""
-    try:
-        return run.do(step)
-    except NotRun:
-        return time.time()
+    def end_and_judge(self) -> Trial:
+        """End the flow run, and return what became of it."""
+        marks, way, service = self.run.marks, self.draw.way, self.service
+        stopped_early = marks.stopped_at is not None and not way.has_timeout
+        released_early = service.is_released and marks.stopped_at is None
+        for step in way.before:
+            self._do(step)
+        moment = service.moment()
+        ended_at, *_ = [self._do(step) for step in way.end]
+        if way.has_timeout:
+            ended_at = self.run.mark.began_at + self.draw.life_seconds
+        if stopped_early or steps.LetGo() in way.end:
+            happened(lambda: marks.stopped_at is not None, OPEN_AT_MOST_SECONDS)
+            ended_at = marks.stopped_at or ended_at
+        outcome = self._guarded(ended_at) if self.draw.is_guarded else self._unguarded(ended_at)
+        timed = self.draw.is_guarded and outcome is Outcome.RELEASED
+        seconds = time.time() - self._open_since(ended_at) if timed else None
+        happened(lambda: not service.jobs_queued, ended_at + OPEN_AT_MOST_SECONDS - time.time())
+        ended_by = next((session.ended_by for session in service.sessions), None)
+        queued = service.jobs_queued
+        return Trial(
+            self.draw, moment, outcome, ended_by, seconds, queued, released_early, stopped_early
+        )
 
+    def _do(self, step: steps.Step) -> float:
+        """Carry out a step, and return when it began; whom it is for may have ended by itself."""
+        try:
+            return self.run.do(step)
+        except NotRun:
+            return time.time()
 
-# -- what became of the session
+    def _guarded(self, ended_at: float) -> Outcome:
+        return self._wait(ended_at, OPEN_AT_MOST_SECONDS) or Outcome.LEFT_OPEN
 
+    def _unguarded(self, ended_at: float) -> Outcome:
+        # A session that opened in between may have a guardian all the same.
+        if early := self._wait(ended_at, UNGUARDED_SECONDS):
+            return early
+        log = self.directory / "reaper.log"
+        reaper = self.shared.fork_server.reap(self.run.mark.flow_run_id, log)
+        happened(lambda: not is_alive(reaper), REAP_SECONDS)
+        outcome = self._wait(time.time(), UNUSED_SECONDS + 1) or Outcome.LEFT_OPEN_AFTER_REAPING
+        return Outcome.REAPED if outcome is Outcome.RELEASED else outcome
 
-def _judge(
-    draw: Draw,
-    service: TrialService,
-    run: BegunFlowRun,
-    ended_at: float,
-    reap: Callable[[], None],
-) -> tuple[Outcome, float | None]:
-    """Wait until it is clear, and return it with the seconds until the release."""
-    if draw.is_guarded:
-        outcome = _wait(draw, service, run, ended_at, OPEN_AT_MOST_SECONDS) or Outcome.LEFT_OPEN
-        seconds = time.time() - _open_since(service, ended_at)
-        return outcome, seconds if outcome is Outcome.RELEASED else None
-    # A session that opened in between may have a guardian all the same.
-    if early := _wait(draw, service, run, ended_at, UNGUARDED_SECONDS):
-        return early, None
-    reap()
-    outcome = (
-        _wait(draw, service, run, time.time(), UNUSED_SECONDS + 1)
-        or Outcome.LEFT_OPEN_AFTER_REAPING
-    )
-    return Outcome.REAPED if outcome is Outcome.RELEASED else outcome, None
+    def _open_since(self, ended_at: float) -> float:
+        """Return when the session began to be open for nothing: at the end, or when it opened."""
+        return max([ended_at, *(session.created for session in self.service.sessions)])
 
-
-def _open_since(service: TrialService, ended_at: float) -> float:
-    """Return when the session began to be open for nothing: at the end, or when it opened."""
-    return max([ended_at, *(session.created for session in service.sessions)])
-
-
-def _wait(
-    draw: Draw, service: TrialService, run: BegunFlowRun, ended_at: float, seconds: float
-) -> Outcome | None:
-    """Return the outcome as soon as it is clear; None if the session is open for so long."""
-    gone_at: float | None = None
-    while time.time() < ended_at + START_SECONDS:
-        if service.is_released:
-            return Outcome.RELEASED
-        if gone_at is None and not run.is_alive:
-            gone_at = time.time()
-        if gone_at is not None and service.is_unused:
-            if not service.sessions and time.time() > gone_at + draw.opening_seconds:
-                return Outcome.NEVER_OPENED
-            if time.time() > gone_at + UNUSED_SECONDS:
-                return Outcome.UNUSED
-        elif service.sessions and time.time() > _open_since(service, ended_at) + seconds:
-            return None
-        time.sleep(LOOK_SECONDS)
-    return None if service.sessions else Outcome.NEVER_OPENED
+    def _wait(self, ended_at: float, seconds: float) -> Outcome | None:
+        """Return the outcome as soon as it is clear; None if the session is open for so long."""
+        service, gone_at = self.service, None
+        while time.time() < ended_at + START_SECONDS:
+            if service.is_released:
+                return Outcome.RELEASED
+            if gone_at is None and not self.run.is_alive:
+                gone_at = time.time()
+            if gone_at is not None and service.is_unused:
+                if not service.sessions and time.time() > gone_at + self.draw.opening_seconds:
+                    return Outcome.NEVER_OPENED
+                if time.time() > gone_at + UNUSED_SECONDS:
+                    return Outcome.UNUSED
+            elif service.sessions and time.time() > self._open_since(ended_at) + seconds:
+                return None
+            time.sleep(LOOK_SECONDS)
+        return None if service.sessions else Outcome.NEVER_OPENED
 
 
 def _forget(flow_run_id: UUID) -> None:
