@@ -1,8 +1,4 @@
-"""
-A gradient step by parameter shifts, asked for in three ways.
-
-Import it once the environment says which home Prefect has: Prefect reads that when it is imported.
-"""
+"""A gradient step by parameter shifts, asked for in three ways."""
 
 from collections.abc import Mapping
 

@@ -1,11 +1,8 @@
-"""
-A COBYLA VQE, driven by the bare client and by a session flow.
-
-Import it once the environment says which home Prefect has: Prefect reads that when it is imported.
-"""
+"""A COBYLA VQE, driven by the bare client and by a session flow."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -26,11 +23,14 @@ from scipy.optimize import minimize
 from flows.molecules import hydrogen
 from flows.vqe import energy
 from prefect_qsession import QiskitRuntimeCredentials, session_flow
+from tests.harness.processes import resident_mib
 
 BACKEND = "ibm_sherbrooke"
 PRECISION = 0.02
 STACK_WALK = "USAGE_DATA_OPT_OUT"
 
+Seen = dict[int, tuple[float, float]]
+"""Time and memory, by the number of iterations."""
 Evaluate = Callable[[NDArray[np.float64]], float]
 
 
@@ -84,22 +84,35 @@ def make_work(backend: IBMBackend) -> Work:
     return Work(ansatz, operator.apply_layout(ansatz.layout), first)
 
 
-def run_bare(backend: IBMBackend, work: Work, timeline: Timeline, iterations: int) -> None:
-    """Run the VQE by the client alone, as its documents show it."""
-    # Ours sets it for the whole process; who does without us has not heard of it.
+@contextmanager
+def _without_us() -> Iterator[None]:
+    """Take back what ours sets for the whole process; who does without us has not heard of it."""
     opted_out = os.environ.pop(STACK_WALK, None)
     try:
-        with Session(backend=backend) as session:
-            estimator = Estimator(mode=session)
-
-            def evaluate(parameters: NDArray[np.float64]) -> float:
-                pub = (work.ansatz, work.operator, parameters)
-                return float(estimator.run([pub], precision=PRECISION).result()[0].data.evs)
-
-            timeline.minimise(evaluate, work, iterations)
+        yield
     finally:
         if opted_out is not None:
             os.environ[STACK_WALK] = opted_out
+
+
+def connect(
+    environment: dict[str, str],
+) -> tuple[IBMBackend, QiskitRuntimeCredentials, Work]:
+    """Connect in both ways, and transpile what both evaluate."""
+    backend = bare_backend(environment)
+    return backend, QiskitRuntimeCredentials.from_environment(environment), make_work(backend)
+
+
+def run_bare(backend: IBMBackend, work: Work, timeline: Timeline, iterations: int) -> None:
+    """Run the VQE by the client alone, as its documents show it."""
+    with _without_us(), Session(backend=backend) as session:
+        estimator = Estimator(mode=session)
+
+        def evaluate(parameters: NDArray[np.float64]) -> float:
+            pub = (work.ansatz, work.operator, parameters)
+            return float(estimator.run([pub], precision=PRECISION).result()[0].data.evs)
+
+        timeline.minimise(evaluate, work, iterations)
 
 
 def run_ours(
@@ -119,25 +132,19 @@ def run_ours(
     drain()
 
 
-def marks(length: int) -> list[int]:
-    """Return after which iterations of so many a long loop is looked at."""
-    return sorted({1, *(count for count in (100, 500, 1000, 2000, 5000) if count < length), length})
-
-
 class Look:
-    """Note the time and the memory after some of the iterations."""
+    """Note the time and the memory after some of so many iterations, the first and the last too."""
 
-    def __init__(self, length: int, memory: Callable[[], float]) -> None:
-        self._at = set(marks(length))
-        self._memory = memory
+    def __init__(self, length: int) -> None:
+        self._at = {1, 100, 500, 1000, 2000, 5000, length}
         self._done = 0
-        self.seen: list[tuple[float, float]] = []
+        self.seen: Seen = {}
 
     def __call__(self) -> None:
         """Note that an iteration is over."""
         self._done += 1
         if self._done in self._at:
-            self.seen.append((perf_counter(), self._memory()))
+            self.seen[self._done] = (perf_counter(), resident_mib())
 
 
 def parameters(work: Work, length: int) -> list[NDArray[np.float64]]:
@@ -146,64 +153,45 @@ def parameters(work: Work, length: int) -> list[NDArray[np.float64]]:
     return list(rng.uniform(-np.pi, np.pi, (length, work.ansatz.num_parameters)))
 
 
-def repeat_bare(
-    backend: IBMBackend, work: Work, length: int, memory: Callable[[], float] = float
-) -> list[tuple[float, float]]:
+def repeat_bare(backend: IBMBackend, work: Work, length: int) -> Seen:
     """Evaluate so often by the client alone, with its legacy Estimator."""
-    look = Look(length, memory)
-    opted_out = os.environ.pop(STACK_WALK, None)
-    try:
-        with Session(backend=backend) as session:
-            estimator = EstimatorV2(mode=session)
-            for each in parameters(work, length):
-                job = estimator.run([(work.ansatz, work.operator, each)], precision=PRECISION)
-                float(job.result()[0].data.evs)
-                look()
-    finally:
-        if opted_out is not None:
-            os.environ[STACK_WALK] = opted_out
-    return look.seen
-
-
-def repeat_ours(
-    credentials: QiskitRuntimeCredentials,
-    work: Work,
-    length: int,
-    memory: Callable[[], float] = float,
-) -> list[tuple[float, float]]:
-    """Evaluate so often by a session flow, each time in a task, with the same Estimator."""
-    look = Look(length, memory)
-
-    @session_flow(credentials, backend=BACKEND)
-    def evaluate() -> None:
-        for number, each in enumerate(parameters(work, length)):
-            energy(number, work.ansatz, work.operator, each, PRECISION, legacy=True)
+    look = Look(length)
+    with _without_us(), Session(backend=backend) as session:
+        estimator = EstimatorV2(mode=session)
+        for each in parameters(work, length):
+            job = estimator.run([(work.ansatz, work.operator, each)], precision=PRECISION)
+            float(job.result()[0].data.evs)
             look()
-
-    evaluate()
-    drain()
     return look.seen
 
 
 def evaluate_ours(
-    credentials: QiskitRuntimeCredentials, work: Work, sequence: list[NDArray[np.float64]]
-) -> list[float]:
+    credentials: QiskitRuntimeCredentials,
+    work: Work,
+    sequence: list[NDArray[np.float64]],
+    look: Callable[[], object],
+) -> None:
     """
-    Evaluate these by a session flow, and return when each value had arrived.
+    Evaluate these by a session flow, each in a task, and look after each.
 
     By the Estimator that the service post-processes, which is the one that peers know.
     """
-    arrivals: list[float] = []
 
     @session_flow(credentials, backend=BACKEND)
     def evaluate() -> None:
         for number, each in enumerate(sequence):
             energy(number, work.ansatz, work.operator, each, PRECISION, legacy=True)
-            arrivals.append(perf_counter())
+            look()
 
     evaluate()
     drain()
-    return arrivals
+
+
+def repeat_ours(credentials: QiskitRuntimeCredentials, work: Work, length: int) -> Seen:
+    """Evaluate so often by a session flow, with the same Estimator."""
+    look = Look(length)
+    evaluate_ours(credentials, work, parameters(work, length), look)
+    return look.seen
 
 
 def hydrogen_terms() -> list[tuple[str, float]]:
@@ -226,11 +214,9 @@ def nothing(
     return value
 
 
-def repeat_prefect(
-    work: Work, length: int, memory: Callable[[], float] = float
-) -> list[tuple[float, float]]:
+def repeat_prefect(work: Work, length: int) -> Seen:
     """Run so many tasks that do nothing, in a flow of Prefect's own."""
-    look = Look(length, memory)
+    look = Look(length)
 
     @flow
     def evaluate() -> None:

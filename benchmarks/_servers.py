@@ -2,18 +2,18 @@
 
 import json
 import os
-import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import create_connection
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from demo.servers import PrefectServer
+from benchmarks._processes import first_line, process
+from demo.servers import LOOPBACK, PrefectServer
 
 QUIET = {
     # The flow runs' own logs go to the server, as everyone's do, but not between our lines.
@@ -30,6 +30,8 @@ class Service:
     """Where its record is, past the line."""
     environment: dict[str, str]
     """What a client needs that comes by the line."""
+    pid: int
+    """Its process."""
     count_port: int | None = None
 
     def record(self) -> dict[str, Any]:
@@ -42,29 +44,24 @@ class Service:
         """Return how many requests have come by the line so far; 0 without one."""
         if self.count_port is None:
             return 0
-        with create_connection(("127.0.0.1", self.count_port)) as teller:
+        with create_connection((LOOPBACK, self.count_port)) as teller:
             return int(teller.makefile().readline())
 
 
 @contextmanager
-def prefect_server(**settings: str) -> Iterator[Callable[[], None]]:
+def prefect_server(**settings: str) -> Iterator[None]:
     """
-    Start a Prefect server with a home that is thrown away, and hand out what waits until it is up.
+    Run a Prefect server with a home that is thrown away, and have this process be its client.
 
     What it knows it keeps in SQLite, unless its settings say otherwise: Prefect's own, by the names
-    of their variables.
-
-    A new database takes it more than ten seconds, which are better used than waited for. Prefect
-    reads the environment when it is imported: import nothing of it before.
+    of their variables. Prefect reads the environment when it is imported: import nothing of it
+    before.
     """
     with TemporaryDirectory(prefix="qsession-benchmark-", ignore_cleanup_errors=True) as home:
         server = PrefectServer(Path(home), **settings)
         os.environ |= QUIET | server.settings()
-        server.launch()
-        try:
-            yield server.wait
-        finally:
-            server.kill()
+        with server:
+            yield
 
 
 @contextmanager
@@ -91,18 +88,17 @@ def service(
         "devices": devices,
         "time_scale": time_scale,
     }
-    started = ("benchmarks._service", json.dumps(settings))
-    with process(*started, stdout=subprocess.PIPE) as emulator:
-        told = json.loads(_line_of(emulator))
+    with process("benchmarks._servers", json.dumps(settings)) as emulator:
+        told = json.loads(first_line(emulator))
         url, environment = told["url"], told["environment"]
         if round_trip_seconds is None:
-            yield Service(url, environment)
+            yield Service(url, environment, emulator.pid)
             return
         port = url.rpartition(":")[2]
-        far = ("benchmarks._line", port, str(round_trip_seconds))
-        with process(*far, stdout=subprocess.PIPE) as line:
-            line_port, count_port = _line_of(line).split()
-            yield Service(url, _by(environment, port, line_port), int(count_port))
+        with process("benchmarks._line", port, str(round_trip_seconds)) as line:
+            line_port, count_port = first_line(line).split()
+            environment = _by(environment, port, line_port)
+            yield Service(url, environment, emulator.pid, int(count_port))
 
 
 @contextmanager
@@ -110,22 +106,9 @@ def instant_service() -> Iterator[Service]:
     """Run a service whose jobs, after a first one, are over as soon as they are accepted."""
     with service(0.0) as near:
         port = near.control_url.rpartition(":")[2]
-        with process("benchmarks._instant", port, stdout=subprocess.PIPE) as copies:
-            own_port = _line_of(copies).strip()
-            yield Service(near.control_url, _by(near.environment, port, own_port))
-
-
-@contextmanager
-def process(
-    *module_and_arguments: str, stdout: int = subprocess.DEVNULL
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a Python module as a process, until the end of the context."""
-    command = [sys.executable, "-m", *module_and_arguments]
-    with subprocess.Popen(command, stdout=stdout, text=True) as started:
-        try:
-            yield started
-        finally:
-            started.terminate()
+        with process("benchmarks._instant", port) as copies:
+            own_port = first_line(copies).strip()
+            yield replace(near, environment=_by(near.environment, port, own_port))
 
 
 def _by(environment: dict[str, str], port: str, other_port: str) -> dict[str, str]:
@@ -135,8 +118,26 @@ def _by(environment: dict[str, str], port: str, other_port: str) -> dict[str, st
     }
 
 
-def _line_of(started: subprocess.Popen[str]) -> str:
-    line = started.stdout.readline() if started.stdout else ""
-    if not line:
-        raise SystemExit(f"{started.args!r} did not start.")
-    return line
+def _serve(asked: dict[str, Any]) -> None:
+    """Be the emulated service; print what its clients need as one line of JSON."""
+    # Not at the top: what its clients import is measured.
+    from prefect_qsession import emulator  # noqa: PLC0415
+
+    settings = emulator.EmulatorSettings(
+        timing=emulator.TimingSettings(fixed_seconds=asked["job_seconds"], spread=asked["spread"]),
+        queue=emulator.QueueSettings(asked["jobs_ahead"], asked["seconds_ahead"]),
+        time_scale=asked["time_scale"],
+    )
+    if count := asked["devices"]:
+        names = (f"device_{number}" for number in range(count))
+        devices = tuple(emulator.DeviceSettings(name, "manila") for name in names)
+        settings = replace(settings, devices=devices)
+
+    def tell(ready: emulator.Emulator) -> None:
+        print(json.dumps({"url": ready.url, "environment": ready.environment()}), flush=True)
+
+    emulator.serve(settings, on_ready=tell)
+
+
+if __name__ == "__main__":
+    _serve(json.loads(sys.argv[1]))

@@ -1,26 +1,15 @@
 """
-What an iteration costs us on a service that takes no time, and whether that grows.
+What an iteration costs us on a service that takes no time, and whether that grows; see README.md.
 
     python -m benchmarks.overhead [--quick] [--json] [--keep]
-
-The same fixed sequence of evaluations runs in a session flow with one Prefect task each, in the
-bare client's own loop, and as a plain Prefect flow whose tasks do nothing. Our own share is what is
-left of the first when the other two are taken off. Both loops use the client's legacy Estimator:
-the default one prepares a job for 54 ms by itself, in which what is measured would drown. Each
-length is a process of its own; the shorter ones are measured several times, in turn. The longest
-leaves the bare loop out, which neither grows nor is asked about.
 """
 
-import argparse
-import json
-import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
-from benchmarks._memory import resident_mib
-from benchmarks._results import finish, parser
+from benchmarks._results import Measured, Options, part_of, run
 from benchmarks._servers import instant_service, prefect_server
 
 LENGTHS = {10: 3, 100: 3, 1000: 1, 10_000: 1}
@@ -30,61 +19,42 @@ SETTLED = 1000
 """Iterations after which memory is taken to be what it stays at."""
 
 
-def main() -> None:
-    """Measure, and print one JSON object last, or the figures alone as lines."""
-    options_of_all = parser("overhead", "up to 1,000 iterations, each length once")
-    options_of_all.add_argument("--length", type=int, help=argparse.SUPPRESS)
-    options = options_of_all.parse_args()
-    if options.length:
-        print(json.dumps(measure(options.length)))
-        return
+def measure(options: Options) -> Measured:
+    """Measure each length in processes of its own."""
     lengths = QUICK_LENGTHS if options.quick else LENGTHS
     runs: dict[int, list[dict[str, Any]]] = {length: [] for length in lengths}
     for number in range(max(lengths.values())):
         for length, times in lengths.items():
             if number < times:
-                runs[length].append(_alone(length))
-    finish({"name": "overhead", "figures": _figures(runs), "details": {"runs": runs}}, options)
+                runs[length].append(part_of("overhead", length))
+    return _figures(runs), {"runs": runs}
 
 
-def measure(length: int) -> dict[str, Any]:
+def loops_of(length: int) -> dict[str, Any]:
     """Run each of the three loops so long, on servers of their own."""
-    with prefect_server() as wait_for_prefect, instant_service() as near:
+    with prefect_server(), instant_service() as near:
         from benchmarks import _loops  # noqa: PLC0415 - Prefect reads its settings at import
-        from prefect_qsession import QiskitRuntimeCredentials  # noqa: PLC0415
 
-        backend = _loops.bare_backend(near.environment)
-        credentials = QiskitRuntimeCredentials.from_environment(near.environment)
-        work = _loops.make_work(backend)
+        backend, credentials, work = _loops.connect(near.environment)
         # The first job is the one that the others are copies of.
         _loops.repeat_bare(backend, work, 3)
-        wait_for_prefect()
-        loops: dict[str, Callable[[int], list[tuple[float, float]]]] = {
-            "prefect": lambda count: _loops.repeat_prefect(work, count, resident_mib),
-            "bare": lambda count: _loops.repeat_bare(backend, work, count, resident_mib),
-            "ours": lambda count: _loops.repeat_ours(credentials, work, count, resident_mib),
+        loops = {
+            "prefect": partial(_loops.repeat_prefect, work),
+            "bare": partial(_loops.repeat_bare, backend, work),
+            "ours": partial(_loops.repeat_ours, credentials, work),
         }
         if length > SETTLED:
             del loops["bare"]
         found = {}
         for name, loop in loops.items():
             loop(3)
-            marks = loop(length)
+            seen = loop(length)
             # The first iteration opens the session.
-            seconds = (marks[-1][0] - marks[0][0]) / (length - 1)
-            memory = {
-                count: mib for count, (_, mib) in zip(_loops.marks(length), marks, strict=True)
-            }
+            seconds = (seen[length][0] - seen[1][0]) / (length - 1)
+            memory = {count: mib for count, (_, mib) in seen.items()}
             found[name] = {"ms_per_iteration": 1000 * seconds, "memory_mib": memory}
     print(f"{length} iterations: {found}", file=sys.stderr)
     return found
-
-
-def _alone(length: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.overhead", "--length", str(length)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def _figures(runs: dict[int, list[dict[str, Any]]]) -> dict[str, float]:
@@ -116,4 +86,5 @@ def _growth(run: dict[str, Any]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    quick = "up to 1,000 iterations, each length once"
+    run("overhead", measure, quick=quick, part=loops_of)

@@ -1,76 +1,53 @@
 """
-One gradient step of a VQE: 40 evaluations, one after the other, mapped, and mapped in packs.
+One gradient step of a VQE: one job after the other, mapped, and in packs; see README.md.
 
     python -m benchmarks.packing [--rounds 3] [--quick] [--json] [--keep]
-
-A round does all three, in turn, in flow runs of their own, against one emulated service of one QPU.
-A job takes a second there, however many PUBs it has: what is measured is what each job costs by
-itself, not the shots. The service's record says how many jobs there were, and how long it was from
-the first submission to the end of the last job.
 """
 
-import statistics
+from operator import itemgetter
+from statistics import median
 from typing import Any
 
-from benchmarks._results import finish, parser
-from benchmarks._servers import Service, prefect_server, service
+from benchmarks._results import Measured, Options, run
+from benchmarks._servers import prefect_server, service
 
 EVALUATIONS = 40
 JOB_SECONDS = 1.0
 WAYS = ("sequential", "mapped", "packed")
 
 
-def main() -> None:
-    """Run the rounds, and print one JSON object last, or the figures as a table."""
-    options = parser("packing", "one round")
-    options.add_argument("--rounds", type=int, default=3, help="of all three")
-    asked = options.parse_args()
-    finish(measure(1 if asked.quick else asked.rounds), asked)
-
-
-def measure(rounds: int) -> dict[str, Any]:
-    """Return figures and details."""
-    done = []
-    with prefect_server() as wait_until_up, service(JOB_SECONDS) as emulated:
-        wait_until_up()
-        # Prefect reads its environment when it is imported.
+def measure(options: Options) -> Measured:
+    """Run the rounds."""
+    done: list[dict[str, Any]] = []
+    took: dict[str, list[float]] = {way: [] for way in WAYS}
+    with prefect_server(), service(JOB_SECONDS) as emulated:
         from benchmarks._gradient import Gradient  # noqa: PLC0415
 
         gradient = Gradient(emulated.environment, EVALUATIONS)
         seen = 0
-        for number in range(rounds):
+        for number in range(1 if options.quick else options.rounds):
             for way in WAYS[number % len(WAYS) :] + WAYS[: number % len(WAYS)]:
                 values = gradient.run(way)
-                jobs = _jobs(emulated)[seen:]
+                jobs = sorted(emulated.record()["jobs"], key=itemgetter("created"))[seen:]
                 seen += len(jobs)
-                done.append({"way": way, "round": number, **_summed_up(jobs), "values": values})
-    seconds = {way: _median(done, way, "seconds") for way in WAYS}
+                seconds = max(job["finished"] for job in jobs) - jobs[0]["created"]
+                took[way].append(seconds)
+                one = {"way": way, "round": number, "jobs": len(jobs), "seconds": seconds}
+                done.append(one | {"values": values})
+    medians = {way: median(took[way]) for way in WAYS}
     figures = {
         "jobs_for_40_evaluations": max(run["jobs"] for run in done if run["way"] == "packed"),
-        "speedup_over_sequential": seconds["sequential"] / seconds["packed"],
-        "speedup_over_mapped": seconds["mapped"] / seconds["packed"],
+        "speedup_over_sequential": medians["sequential"] / medians["packed"],
+        "speedup_over_mapped": medians["mapped"] / medians["packed"],
         "largest_difference": max(
             abs(value - first)
             for run in done
             for value, first in zip(run["values"], done[0]["values"], strict=True)
         ),
-        **{f"seconds_{way}": seconds[way] for way in WAYS},
+        **{f"seconds_{way}": medians[way] for way in WAYS},
     }
-    return {"name": "packing", "figures": figures, "details": {"runs": done}}
-
-
-def _jobs(emulated: Service) -> list[dict[str, Any]]:
-    return sorted(emulated.record()["jobs"], key=lambda job: float(job["created"]))
-
-
-def _summed_up(jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    began, ended = min(job["created"] for job in jobs), max(job["finished"] for job in jobs)
-    return {"jobs": len(jobs), "seconds": ended - began}
-
-
-def _median(done: list[dict[str, Any]], way: str, figure: str) -> float:
-    return float(statistics.median(run[figure] for run in done if run["way"] == way))
+    return figures, {"runs": done}
 
 
 if __name__ == "__main__":
-    main()
+    run("packing", measure, quick="one round", rounds=(3, "of all three"))

@@ -1,13 +1,7 @@
 """
-An iteration by `prefect-qiskit`, the other Prefect plugin for Qiskit, and by ours.
+An iteration by `prefect-qiskit`, the other Prefect plugin for Qiskit, and by ours; see README.md.
 
     python -m benchmarks.peers [--quick] [--json] [--keep]
-
-It is installed from PyPI into an environment of its own, and pointed at the same emulator and
-Prefect server; in pairs and in turn. It submits each job by itself, so where there are other
-tenants each one queues; ours waits once, for its session. Both evaluate the same parameters of the
-same ansatz by the same Estimator, the one that the service post-processes. The first evaluation is
-left out where there is no queue, and counts where there is one.
 """
 
 import json
@@ -22,7 +16,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from benchmarks._results import finish, parser
+from benchmarks._results import Measured, Options, run
 from benchmarks._servers import prefect_server, service
 
 PEER = "prefect-qiskit"
@@ -31,17 +25,11 @@ JOB_SECONDS = 0.15
 QUEUE = {"jobs_ahead": 1, "seconds_ahead": 3.0}
 
 
-def main() -> None:
-    """Measure, and print one JSON object last, or the figures alone as lines."""
-    options_of_all = parser("peers", "one pair of 5 evaluations each")
-    options_of_all.add_argument(
-        "--peer-python", help="the Python of an environment that has it; made anew if left out"
-    )
-    options = options_of_all.parse_args()
+def measure(options: Options) -> Measured:
+    """Measure without a queue, and with one."""
     pairs, evaluations = (1, 5) if options.quick else (3, 20)
-    with TemporaryDirectory(prefix="qsession-peer-") as directory, prefect_server() as ready:
+    with TemporaryDirectory(prefix="qsession-peer-") as directory, prefect_server():
         peer = options.peer_python or _install(Path(directory))
-        ready()
         rows = {
             "without_queue": [_pair(peer, evaluations, number, {}) for number in range(pairs)],
             "with_queue": [_pair(peer, evaluations, number, QUEUE) for number in range(pairs)],
@@ -51,7 +39,7 @@ def main() -> None:
         figures[f"speedup_{name}"] = median(row["peer"] / row["ours"] for row in measured)
         for whose in ("peer", "ours"):
             figures[f"{whose}_seconds_{name}"] = median(row[whose] for row in measured)
-    finish({"name": "peers", "figures": figures, "details": rows}, options)
+    return figures, rows
 
 
 def _install(directory: Path) -> str:
@@ -69,20 +57,18 @@ def _install(directory: Path) -> str:
 def _pair(peer: str, evaluations: int, number: int, queue: dict[str, Any]) -> dict[str, Any]:
     """Measure both, one after the other, on a service of their own; seconds per iteration."""
     with service(JOB_SECONDS, **queue) as near:
-        # Not at the top: Prefect reads its settings when it is imported.
         from benchmarks import _loops  # noqa: PLC0415
-        from prefect_qsession import QiskitRuntimeCredentials  # noqa: PLC0415
 
-        backend = _loops.bare_backend(near.environment)
-        credentials = QiskitRuntimeCredentials.from_environment(near.environment)
-        work = _loops.make_work(backend)
+        _, credentials, work = _loops.connect(near.environment)
         parameters = _loops.parameters(work, evaluations)
         version: list[str] = []
 
         def ours() -> float:
-            began = perf_counter()
-            arrivals = _loops.evaluate_ours(credentials, work, parameters)
-            return _per_iteration([began, *arrivals] if queue else arrivals)
+            moments = [perf_counter()]
+            _loops.evaluate_ours(
+                credentials, work, parameters, lambda: moments.append(perf_counter())
+            )
+            return _per_iteration(moments if queue else moments[1:])
 
         def theirs() -> float:
             asked = {
@@ -106,10 +92,9 @@ def _pair(peer: str, evaluations: int, number: int, queue: dict[str, Any]) -> di
             version.append(told["version"])
             return _per_iteration([told["began"], *told["arrivals"]] if queue else told["arrivals"])
 
-        if number % 2:
-            row = {"peer": theirs(), "ours": ours()}
-        else:
-            row = {"ours": ours(), "peer": theirs()}
+        measures = {"ours": ours, "peer": theirs}
+        in_turn = reversed(measures) if number % 2 else measures
+        row = {whose: measures[whose]() for whose in in_turn}
     print(f"{queue or 'no queue'}: {row}", file=sys.stderr)
     return row | {"peer_version": version[0]}
 
@@ -119,4 +104,9 @@ def _per_iteration(moments: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        "peers",
+        measure,
+        quick="one pair of 5 evaluations each",
+        peer_python=("", "the Python of an environment that has it; made anew if left out"),
+    )

@@ -1,11 +1,7 @@
 """
-What it takes to make a job of the client's default primitives: anew each time, or filled again.
+What it takes to make a job of the client's default primitives; see README.md.
 
     python -m benchmarks.preparing [--quick] [--json] [--keep]
-
-CPU time from a PUB to what goes into the request, without service and network: the client's way and
-ours in turn, with new parameter values each time. The circuit has four qubits, on devices of 5 and
-of 127.
 """
 
 import sys
@@ -28,7 +24,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeSherbrooke
 from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
-from benchmarks._results import finish, parser
+from benchmarks._results import Measured, Options, run
 from prefect_qsession.adapters.gateway.encodings import EncodedExecutor
 from prefect_qsession.adapters.gateway.programs import PreparedPrograms
 
@@ -45,9 +41,8 @@ LEARNING = 2
 Seconds = dict[str, list[float]]
 
 
-def main() -> None:
-    """Measure, and print one JSON object last, or a table."""
-    options = parser("preparing", f"{QUICK_RUNS} jobs of each instead of {RUNS}").parse_args()
+def measure(options: Options) -> Measured:
+    """Measure every kind of job on every device."""
     runs = QUICK_RUNS if options.quick else RUNS
     times: dict[str, Seconds] = {}
     for qubits, device in DEVICES.items():
@@ -60,7 +55,7 @@ def main() -> None:
         for what, one in times.items()
         for way, seconds in one.items()
     }
-    finish({"name": "preparing", "figures": figures, "details": {"seconds": times}}, options)
+    return figures, {"seconds": times}
 
 
 def _circuit(device: Any) -> tuple[Any, Any]:
@@ -111,4 +106,4 @@ def _encode(executor: Any, program: Any, options: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    run("preparing", measure, quick=f"{QUICK_RUNS} jobs of each instead of {RUNS}")

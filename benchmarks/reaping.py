@@ -1,81 +1,45 @@
 """
-What one pass of the reaper costs when many sessions are open and none must be released.
+What one pass of the reaper costs when none of many sessions must be released; see README.md.
 
     python -m benchmarks.reaping [--entries 10000] [--flow-runs N] [--json] [--keep]
-
-The entries are in a throwaway Prefect server (a process of its own, SQLite): one is recorded by the
-ledger, the others are copies of its rows. They belong to so many flow runs that have begun; as many
-as entries if left out. Half of the processes are this one, which is alive, half are on another
-machine. The pass runs in a fresh process; its requests are counted where they are sent.
 """
 
-import argparse
-import json
-import logging
-import math
-import os
 import sqlite3
-import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from benchmarks import _results
+from benchmarks._requests import Requests
+from benchmarks._results import Measured, Options, part_of, run
 from benchmarks._servers import prefect_server
+from tests.harness.processes import peak_mib, resident_mib
 
 if TYPE_CHECKING:
     from prefect_qsession.vocabulary.records import LedgerEntry
 
 
-def main() -> None:
-    """Measure, and print one JSON object last, or the figures alone as a table."""
-    parser = _results.parser("reaping")
-    parser.add_argument("--entries", type=int, default=10_000, help="open sessions in the ledger")
-    parser.add_argument("--flow-runs", type=int, help="flow runs that they belong to")
-    parser.add_argument("--pass-only", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.pass_only:
-        print(json.dumps(reap()))
-        return
-    _results.finish(measure(options.entries, options.flow_runs or options.entries), options)
-
-
-def measure(entries: int, flow_runs: int) -> dict[str, Any]:
-    """Fill a server, let a process of its own reap, and return the report."""
-    load, _, _ = os.getloadavg()
-    with prefect_server() as wait_for_prefect:
-        wait_for_prefect()
+def measure(options: Options) -> Measured:
+    """Fill a server, and let a process of its own reap."""
+    entries, flow_runs = options.entries, options.flow_runs or options.entries
+    with prefect_server():
         start = time.perf_counter()
         _fill(entries, flow_runs)
         filled_seconds = time.perf_counter() - start
         print(f"filled in {filled_seconds:.0f} s", file=sys.stderr)
-        command = [sys.executable, "-m", "benchmarks.reaping", "--pass-only"]
-        finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seen: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+        seen = part_of("reaping")
     if seen["kept"] != entries or seen["others"]:
         raise SystemExit(f"The pass went wrong: {seen}")
-    return {
-        "name": "reaping",
-        "figures": {
-            "seconds": seen["seconds"],
-            "requests": seen["requests"],
-            "added_memory_mib": seen["added_memory_mib"],
-            "peak_memory_mib": seen["peak_memory_mib"],
-        },
-        "details": {
-            "entries": entries,
-            "flow_runs": flow_runs,
-            "requests_by_path": seen["requests_by_path"],
-            "filled_seconds": filled_seconds,
-            "load_average_at_start": load,
-        },
+    figures = ("seconds", "requests", "added_memory_mib", "peak_memory_mib")
+    return {figure: seen[figure] for figure in figures}, {
+        "entries": entries,
+        "flow_runs": flow_runs,
+        "requests_by_path": seen["requests_by_path"],
+        "filled_seconds": filled_seconds,
     }
 
 
@@ -90,10 +54,9 @@ def reap() -> dict[str, Any]:
     def refuse(thing: object) -> RuntimeInstance:
         raise SystemExit(f"Nothing should be waited for or released here: {thing}")
 
-    requests = _Requests()
-    logging.getLogger("httpx").addHandler(requests)
+    requests = Requests()
     ledger = Ledger()
-    before = _memory_mib("VmRSS")
+    before = resident_mib()
     start = time.perf_counter()
     reaper = Reaper(ledger, liveness, Releaser(ledger, refuse))
     found = reaper.reap(refuse, patience_seconds=50, now=datetime.now(UTC))
@@ -101,40 +64,17 @@ def reap() -> dict[str, Any]:
     kept = sum(reaped.is_rightly_open for reaped in found)
     return {
         "seconds": seconds,
-        "requests": requests.by_path.total(),
-        "requests_by_path": dict(requests.by_path),
-        "added_memory_mib": _memory_mib("VmHWM") - before,
-        "peak_memory_mib": _memory_mib("VmHWM"),
+        "requests": requests.sent.total(),
+        "requests_by_path": {path: count for (_method, path), count in requests.sent.items()},
+        "added_memory_mib": peak_mib() - before,
+        "peak_memory_mib": peak_mib(),
         "kept": kept,
         "others": len(found) - kept,
     }
 
 
-class _Requests(logging.Handler):
-    """Count what Prefect's HTTP client says that it has sent."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.by_path: Counter[str] = Counter()
-        logging.getLogger("httpx").setLevel(logging.INFO)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _method, url = record.args[:2] if isinstance(record.args, tuple) else ("", "")
-        self.by_path[str(url).partition("/api")[2].partition("?")[0]] += 1
-
-
-def _memory_mib(which: str) -> float:
-    """Return this process's resident memory: VmRSS now, VmHWM at most so far (man 5 proc)."""
-    # Not getrusage: what it calls the peak begins with that of the parent process.
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(which):
-            return int(line.split()[1]) / 1024
-    return math.nan
-
-
 def _fill(entries: int, flow_runs: int) -> None:
     """Record one session through the API, and copy its rows: ten thousand requests take minutes."""
-    # Not at the top: Prefect reads its settings when it is imported.
     from prefect import flow, get_client  # noqa: PLC0415
     from prefect.settings import PREFECT_HOME  # noqa: PLC0415
     from prefect.states import Running  # noqa: PLC0415
@@ -205,4 +145,5 @@ def _entry(number: int, flow_run_id: UUID) -> "LedgerEntry":
 
 
 if __name__ == "__main__":
-    main()
+    entries, flow_runs = (10_000, "open sessions in the ledger"), (0, "that they belong to")
+    run("reaping", measure, part=reap, entries=entries, flow_runs=flow_runs)

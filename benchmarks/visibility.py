@@ -1,76 +1,48 @@
 """
-What being seen costs an iteration, on the thread of the flow.
+What being seen costs an iteration, on the thread of the flow; see README.md.
 
     python -m benchmarks.visibility [--quick] [--json] [--keep]
-
-An iteration tells the journal of a job submitted, running and completed, and calls `track`, in a
-task, which names its task run. Here it does so in a real flow run against a Prefect server of its
-own, with the journal's thread at work beside it: events go out, the report is drawn and shown.
-Between two iterations the flow waits, as for a QPU. The same with a Prefect API that is gone, in a
-process of its own; and what drawing a report takes.
 """
 
-import argparse
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 from uuid import uuid4
 
-from benchmarks import _results
-from demo.servers import Servers, free_port
+from benchmarks._results import Measured, Options, part_of, run
+from benchmarks._servers import prefect_server, service
+from demo.servers import free_port
 
 ITERATIONS, QUICK_ITERATIONS = 400, 60
 QPU_SECONDS = 0.05
 
 
-def main() -> None:
-    """Measure, and print one JSON object last, or a table."""
-    parser = _results.parser("visibility", "fewer iterations")
-    parser.add_argument("--away", type=int, metavar="N", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.away:
-        _away(options.away)
-    _results.finish(measure(QUICK_ITERATIONS if options.quick else ITERATIONS), options)
-
-
-def measure(iterations: int) -> dict[str, Any]:
-    """Measure so many iterations, and return the report."""
-    load, _, _ = os.getloadavg()
-    with Servers() as servers:
-        servers.start()
-        os.environ |= servers.environment() | servers.emulator_environment()
-        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
+def measure(options: Options) -> Measured:
+    """Measure iterations with the API, then without."""
+    iterations = QUICK_ITERATIONS if options.quick else ITERATIONS
+    with prefect_server(), service(0.3) as near:
+        os.environ |= near.environment
         costs = _costs(iterations)
-    away, finish_seconds = _costs_without_api(iterations)
-    return {
-        "name": "visibility",
-        "figures": {
-            "ms_per_iteration_median": 1000 * median(costs),
-            "ms_per_iteration_p95": 1000 * _percentile(costs, 95),
-            "ms_per_iteration_worst": 1000 * max(costs),
-            "api_away_ms_per_iteration_median": 1000 * median(away),
-            "api_away_ms_per_iteration_p95": 1000 * _percentile(away, 95),
-            "api_away_finish_seconds": finish_seconds,
-            "report_ms": 1000 * _drawing_seconds(iterations),
-        },
-        "details": {
-            "iterations": iterations,
-            "seconds": costs,
-            "seconds_api_away": away,
-            "load_average_at_start": load,
-        },
+    nobody = {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
+    away, finish_seconds = part_of("visibility", iterations, environment=nobody)
+    figures = {
+        "ms_per_iteration_median": 1000 * median(costs),
+        "ms_per_iteration_p95": 1000 * _percentile(costs, 95),
+        "ms_per_iteration_worst": 1000 * max(costs),
+        "api_away_ms_per_iteration_median": 1000 * median(away),
+        "api_away_ms_per_iteration_p95": 1000 * _percentile(away, 95),
+        "api_away_finish_seconds": finish_seconds,
+        "report_ms": 1000 * _drawing_seconds(iterations),
     }
+    return figures, {"iterations": iterations, "seconds": costs, "seconds_api_away": away}
 
 
 def _costs(iterations: int) -> list[float]:
     """Return what each iteration cost, in a flow run."""
-    # Not at the top: Prefect reads its settings when it is imported.
     from prefect import task  # noqa: PLC0415
 
     from prefect_qsession import QiskitRuntimeCredentials, session_flow, track  # noqa: PLC0415
@@ -81,7 +53,7 @@ def _costs(iterations: int) -> list[float]:
         session = session_here()
         if session is None:
             raise SystemExit("The task does not find its session.")
-        before, after = _facts()
+        before, *after = _facts()
         began = time.perf_counter()
         session.tell(before)
         seconds = time.perf_counter() - began
@@ -99,17 +71,8 @@ def _costs(iterations: int) -> list[float]:
     return measured()
 
 
-def _costs_without_api(iterations: int) -> tuple[list[float], float]:
-    """Return what each iteration cost where there is no API, and what the end waited for it."""
-    environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
-    command = [sys.executable, "-m", "benchmarks.visibility", "--away", str(iterations)]
-    printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    costs, finish_seconds = json.loads(printed.stdout)
-    return costs, finish_seconds
-
-
-def _away(iterations: int) -> None:
-    """Tell a journal whose API is gone, print what it cost, and end without waiting for it."""
+def tell_nobody(iterations: int) -> None:
+    """Tell a journal whose API is gone; print what each iteration cost, and what the end did."""
     from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415
     from prefect.logging.loggers import get_logger  # noqa: PLC0415
 
@@ -124,7 +87,7 @@ def _away(iterations: int) -> None:
     journal = RunJournal(lambda: owner, Reporter(_Nothing(), Mode.SESSION, 3600.0))
     costs = []
     for number in range(1, iterations + 1):
-        before, after = _facts()
+        before, *after = _facts()
         began = time.perf_counter()
         for fact in (before, *after, told.Tracked({"energy": 1 / number}, number, iterations)):
             journal.tell(fact)
@@ -150,13 +113,13 @@ class _Nothing:
         return dict.fromkeys(job_ids, 1.0)
 
 
-def _facts() -> tuple[Any, tuple[Any, ...]]:
+def _facts() -> tuple[Any, Any, Any]:
     """Return what is told of a job, before and after it runs."""
     from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
 
     job_id = uuid4().hex
     submitted = told.JobSubmitted(job_id, "measured", "estimator")
-    return submitted, (told.JobRunning(job_id), told.JobCompleted(job_id))
+    return submitted, told.JobRunning(job_id), told.JobCompleted(job_id)
 
 
 def _drawing_seconds(iterations: int) -> float:
@@ -168,15 +131,12 @@ def _drawing_seconds(iterations: int) -> float:
     now = datetime.now(UTC)
     report = RunReport()
 
-    def facts() -> Iterator[told.Happening]:
-        yield told.SessionOpened("measured", Mode.SESSION, "ibm_manila", 3600)
-        for number in range(1, iterations + 1):
-            yield told.JobSubmitted(str(number), "measured", "estimator")
-            yield told.JobCompleted(str(number))
-            yield told.Tracked({"energy": 1 / number, "gradient": 2 / number}, number, iterations)
-
-    for fact in facts():
-        report.note(fact, now)
+    report.note(told.SessionOpened("measured", Mode.SESSION, "ibm_manila", 3600), now)
+    for number in range(1, iterations + 1):
+        values = {"energy": 1 / number, "gradient": 2 / number}
+        report.note(told.JobSubmitted(str(number), "measured", "estimator"), now)
+        report.note(told.JobCompleted(str(number)), now)
+        report.note(told.Tracked(values, number, iterations), now)
     began = time.perf_counter()
     for _ in range(10):
         markdown(report, now)
@@ -188,4 +148,4 @@ def _percentile(values: list[float], percent: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run("visibility", measure, quick="fewer iterations", part=tell_nobody)

@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks._tables import short
+from benchmarks._results import RESULTS, short
 
 DOCS = Path(__file__).parent
-RESULTS = DOCS.parent / "benchmarks" / "results"
 SHOWN = {
     "speed.md": (
         "iteration",
@@ -90,7 +89,7 @@ def with_results(name: str) -> str:
 
 def _table(report: dict[str, Any]) -> str:
     goals = GOALS.get(report["name"], {})
-    where = report["details"]["measured"]
+    where = report["measured"]
     changed = " with changes that are not committed" if where["uncommitted_changes"] else ""
     lines = [
         f"### {report['name']}",
@@ -139,9 +138,7 @@ def _grid(points: list[dict[str, Any]]) -> list[str]:
     for point in points:
         cells = [f"{point['job_seconds']:g} s, {point['round_trip_seconds'] * 1000:g} ms"]
         for quantity in ("qpu_idle", "wall", "requests"):
-            for whose in ("bare", "ours"):
-                costs = [pair[whose]["cost"][quantity] for pair in point["pairs"]]
-                cells.append(f"{sum(costs) / len(costs):.3g}")
+            cells += [f"{point[whose][quantity]:.3g}" for whose in ("bare", "ours")]
             ratio = point["ratios"][quantity]
             cells.append(f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})")
         rows.append(f"| {' | '.join(cells)} |")

@@ -1,104 +1,86 @@
 """
-Many flow runs, each ended at a random moment in a random way.
+Many flow runs, each ended at a random moment in a random way; see README.md.
 
     python -m benchmarks.chaos [--trials 500] [--seed 1] [--lanes 3] [--json] [--keep]
-
-Scripts make up 85 of 100, the rest runs under `serve` and a worker. To afford so many, a script is
-a fork of a process that has imported Prefect and Qiskit already. Every flow run has an emulated
-service of its own, on the machine's clock, whose record is the only judge. Meanwhile a few other
-flow runs live on with open sessions, and `qsession reap` must leave them alone. The Prefect server
-is on PostgreSQL where that is installed.
 """
 
-import os
 import shutil
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from benchmarks import _results
-from tests.harness.postgresql import database_where_installed
-from benchmarks.chaos.bystanders import PATIENCE_SECONDS, Bystanders
-from benchmarks.chaos.fates import Trial
-from benchmarks.chaos.lanes import POLICY, Lanes
-from tests.harness.forks import Nursery
-from benchmarks.chaos.report import details, figures, line
-from benchmarks.chaos.truce import Truce
+from benchmarks._results import Measured, Options, run
+from benchmarks.chaos.lanes import SETTINGS, run_trials
+from benchmarks.chaos.living import PATIENCE_SECONDS, LivingFlowRuns
+from benchmarks.chaos.report import details_of, figures_of, line
+from benchmarks.chaos.shared import Shared
+from benchmarks.chaos.trial import Trial
 from benchmarks.chaos.ways import draw
-from tests.harness.processes import heed_signals
 from demo.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
+from tests.harness.forks import ForkServer
+from tests.harness.postgresql import database_where_installed
+from tests.harness.processes import heed_signals
 
 
-def main() -> None:
-    """Run the trials, and print one JSON object last, or the figures alone as a table."""
-    parser = _results.parser("chaos")
-    parser.add_argument("--trials", type=int, default=500, help="how many flow runs are ended")
-    parser.add_argument("--seed", type=int, default=1, help="decides all that is drawn")
-    parser.add_argument("--lanes", type=int, default=3, help="how many scripts run at once")
-    options = parser.parse_args()
+def measure(options: Options) -> Measured:
+    """Run the trials, and leave behind only what tells of those that went wrong."""
     heed_signals()
     directory = Path(tempfile.mkdtemp(prefix="qsession-chaos-"))
-    report = measure(options.trials, options.seed, options.lanes, directory)
-    if report["details"]["not_released"] or report["details"]["not_run"]:
+    figures, details = _run(options, directory)
+    if details["not_released"] or details["not_run"]:
         print(f"What went wrong is in {directory}", file=sys.stderr)
     else:
         shutil.rmtree(directory, ignore_errors=True)
-    _results.finish(report, options)
+    return figures, details
 
 
-def measure(count: int, seed: int, lanes: int, directory: Path) -> dict[str, Any]:
-    """Run so many trials on a Prefect server of their own, and return the report."""
-    load, _, _ = os.getloadavg()
+def _run(options: Options, directory: Path) -> Measured:
+    """Run the trials on a Prefect server of their own."""
+    count = options.trials
     began = time.monotonic()
     trials: list[Trial] = []
     not_run: list[str] = []
     with ExitStack() as resources:
         settings = resources.enter_context(database_where_installed())
         server = PrefectServer(directory / "server", **settings)
-        nursery = Nursery(server.environment() | POLICY, directory / "nursery.log")
-        resources.enter_context(nursery)
+        fork_server = ForkServer(server.environment() | SETTINGS, directory / "fork-server.log")
+        resources.enter_context(fork_server)
         resources.enter_context(server)
         simulators = resources.enter_context(SimulatorPool())
-        truce = Truce()
-        bystanders = resources.enter_context(
-            Bystanders(server, nursery, simulators, truce, directory)
-        )
-        for trial in Lanes(server, nursery, simulators, truce, directory, lanes).run(
-            draw(count, seed)
-        ):
+        shared = Shared(server, fork_server, simulators, directory)
+        living = resources.enter_context(LivingFlowRuns(shared))
+        drawn = draw(count, options.seed)
+        for done, trial in enumerate(run_trials(drawn, shared, options.lanes), 1):
             if isinstance(trial, Trial):
                 trials.append(trial)
+                text = line(trial)
             else:
-                not_run.append(str(trial))
-            text = line(trial) if isinstance(trial, Trial) else str(trial)
-            done = len(trials) + len(not_run)
+                not_run.append(text := str(trial))
             print(f"{time.monotonic() - began:>6.0f} s, {done:>3}/{count}: {text}", file=sys.stderr)
-        seen = bystanders.end()
-    return {
-        "name": "chaos",
-        "figures": figures(trials, seen),
-        "details": {
-            "trials": len(trials),
-            "not_run": not_run,
-            "seed": seed,
-            "seconds": round(time.monotonic() - began),
-            "script_lanes": lanes,
-            "load_average_at_start": load,
-            "scripts": "forks of a process that has imported Prefect and Qiskit",
-            **details(trials),
-            "bystanders": [asdict(each) for each in seen],
-            "reaper_passes": bystanders.passes,
-            "reaper_passes_failed": bystanders.failed_passes,
-            "reaper_did": bystanders.done,
-            "reaper_patience_seconds": PATIENCE_SECONDS,
-        },
+        lived = living.end()
+    return figures_of(trials, lived), {
+        "trials": len(trials),
+        "not_run": not_run,
+        "seed": options.seed,
+        "seconds": round(time.monotonic() - began),
+        "script_lanes": options.lanes,
+        **details_of(trials),
+        "living": lived,
+        "reaper_passes": living.passes,
+        "reaper_passes_failed": living.failed_passes,
+        "reaper_did": living.done,
+        "reaper_patience_seconds": PATIENCE_SECONDS,
     }
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        "chaos",
+        measure,
+        trials=(500, "how many flow runs are ended"),
+        seed=(1, "decides all that is drawn"),
+        lanes=(3, "how many scripts run at once"),
+    )

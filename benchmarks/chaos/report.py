@@ -6,30 +6,29 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from benchmarks.chaos.bystanders import Sighting
-from benchmarks.chaos.fates import Fate, Trial
+from benchmarks.chaos.trial import Outcome, Trial
 
 
-def figures(trials: list[Trial], bystanders: list[Sighting]) -> dict[str, float | None]:
+def figures_of(trials: list[Trial], living: list[dict[str, Any]]) -> dict[str, float | None]:
     """Return the figures; the first four are to be 0."""
-    fates = Counter(trial.fate for trial in trials)
+    outcomes = Counter(trial.outcome for trial in trials)
     seconds = _seconds(trials)
     return {
-        "sessions_left_open": fates[Fate.LEFT_OPEN],
+        "sessions_left_open": outcomes[Outcome.LEFT_OPEN],
         "jobs_left_queued": sum(trial.jobs_left_queued for trial in trials),
         "living_sessions_released": sum(trial.released_early for trial in trials)
-        + sum(seen.released_while_alive for seen in bystanders),
-        "sessions_left_open_after_reaping": fates[Fate.LEFT_OPEN_AFTER_REAPING],
-        "sessions_reaped": fates[Fate.REAPED],
-        "sessions_released": fates[Fate.RELEASED],
-        "sessions_never_opened": fates[Fate.NEVER_OPENED],
-        "sessions_unused": fates[Fate.UNUSED],
+        + sum(each["released_while_alive"] for each in living),
+        "sessions_left_open_after_reaping": outcomes[Outcome.LEFT_OPEN_AFTER_REAPING],
+        "sessions_reaped": outcomes[Outcome.REAPED],
+        "sessions_released": outcomes[Outcome.RELEASED],
+        "sessions_never_opened": outcomes[Outcome.NEVER_OPENED],
+        "sessions_unused": outcomes[Outcome.UNUSED],
         "release_seconds_median": median(seconds) if seconds else None,
         "release_seconds_worst": max(seconds, default=None),
     }
 
 
-def details(trials: list[Trial]) -> dict[str, Any]:
+def details_of(trials: list[Trial]) -> dict[str, Any]:
     """Return the trials by way and place, and what was odd about any."""
     rows: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
@@ -50,7 +49,7 @@ def details(trials: list[Trial]) -> dict[str, Any]:
 
 def is_bad(trial: Trial) -> bool:
     """Whether a trial shows what must not be."""
-    open_still = trial.fate in (Fate.LEFT_OPEN, Fate.LEFT_OPEN_AFTER_REAPING)
+    open_still = trial.outcome in (Outcome.LEFT_OPEN, Outcome.LEFT_OPEN_AFTER_REAPING)
     return open_still or trial.released_early or trial.jobs_left_queued > 0
 
 
@@ -62,16 +61,16 @@ def line(trial: Trial) -> str:
     odd = " (!)" if is_bad(trial) or trial.stopped_early or trial.processes_left else ""
     return (
         f"{draw.place}, trial {draw.number}: {draw.way.name}{kind}, {trial.moment}: "
-        f"{trial.fate}{seconds}{odd}"
+        f"{trial.outcome}{seconds}{odd}"
     )
 
 
 def _row(trials: list[Trial]) -> dict[str, Any]:
-    fates = Counter(trial.fate for trial in trials)
+    outcomes = Counter(trial.outcome for trial in trials)
     seconds = _seconds(trials)
     return {
         "trials": len(trials),
-        **{fate.name.lower(): fates[fate] for fate in Fate},
+        **{outcome.name.lower(): outcomes[outcome] for outcome in Outcome},
         "median_seconds": median(seconds) if seconds else None,
         "worst_seconds": max(seconds, default=None),
     }
@@ -82,7 +81,8 @@ def _seconds(trials: Iterable[Trial]) -> list[float]:
 
 
 def _ended_otherwise(trial: Trial) -> bool:
-    return trial.fate is Fate.RELEASED and trial.ended_by not in (None, trial.draw.way.outcome)
+    expected = (None, trial.draw.way.release)
+    return trial.outcome is Outcome.RELEASED and trial.ended_by not in expected
 
 
 def _story(trial: Trial) -> dict[str, Any]:

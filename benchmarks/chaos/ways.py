@@ -13,9 +13,11 @@ from typing import TypeVar
 
 from tests.harness.places import PlaceName
 from tests.harness.steps import Break, CancelRun, LetGo, RunOut, Send, Step, Target, Wait
-from tests.harness.ways import CANCEL, CLOSE
 
 T = TypeVar("T")
+
+CLOSE, CANCEL = "close", "cancel"
+"""How a session is released, in the words of the emulator's record."""
 
 SCRIPT, SERVE, WORKER = PlaceName.SCRIPT, PlaceName.SERVE, PlaceName.WORKER
 
@@ -38,14 +40,14 @@ class Way:
         end: What ends it, as steps.
         before: What is done first, at the drawn moment.
         shape: What the flow does when it is let go.
-        outcome: How its session is released.
+        release: How its session is released.
     """
 
     name: str
     end: tuple[Step, ...]
     before: tuple[Step, ...] = ()
     shape: str = "returns"
-    outcome: str = CANCEL
+    release: str = CANCEL
 
     @property
     def has_timeout(self) -> bool:
@@ -60,7 +62,7 @@ _CTRL_C = Send(SIGINT, Target.GROUP)
 RELEASES_GO_WRONG = ("errors", "a lost request", "a lost reply", "a late reply")
 
 SCRIPTS = (
-    Way("returns", _GO, outcome=CLOSE),
+    Way("returns", _GO, release=CLOSE),
     Way("raises", _GO, shape="raises"),
     Way("returns a failed state", _GO, shape="fails by state"),
     Way("sys.exit", _GO, shape="sys.exit"),
@@ -82,7 +84,7 @@ SCRIPTS = (
 )
 
 DEPLOYMENTS = (
-    Way("returns", _GO, outcome=CLOSE),
+    Way("returns", _GO, release=CLOSE),
     Way("cancelled by the API", (CancelRun(),)),
     *(
         Way(f"{number.name} to {target}", (Send(number, target),))
@@ -95,7 +97,7 @@ DEPLOYMENTS = (
         f"SIGKILL to {Target.SUPERVISOR}, then returns",
         _GO,
         before=(Send(SIGKILL, Target.SUPERVISOR), Wait(3.0)),
-        outcome=CLOSE,
+        release=CLOSE,
     ),
 )
 

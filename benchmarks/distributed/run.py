@@ -20,9 +20,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import TaskRunner
-from qiskit import QuantumCircuit
 
 from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler, session_flow
+from tests.harness.circuits import one_bit
 
 BACKEND = "ibm_manila"
 SHOTS = 10
@@ -33,9 +33,7 @@ def measure(number: int, seen: str, result_of: str) -> tuple[int, str]:
     """Have one job done, which is like all the others, and return its id."""
     # How far the run is, and who works on it, for the one who kills.
     (Path(seen) / str(os.getpid())).touch()
-    circuit = QuantumCircuit(current_backend().num_qubits, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
+    circuit = one_bit(current_backend().num_qubits)
     job = sampler(legacy=True).run([circuit], shots=SHOTS)
     job.result()
     (Path(result_of) / str(number)).touch()
@@ -47,24 +45,12 @@ def task_runner(kind: str, workers: int) -> TaskRunner[Any]:
     if kind == "dask":
         from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra
 
-        return DaskTaskRunner(
-            cluster_kwargs={
-                "n_workers": workers,
-                "threads_per_worker": 1,
-                "dashboard_address": "127.0.0.1:0",
-                "host": "127.0.0.1",
-            }
-        )
+        cluster = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1"}
+        return DaskTaskRunner(cluster_kwargs=cluster | {"dashboard_address": "127.0.0.1:0"})
     from prefect_ray import RayTaskRunner  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
 
-    ray: TaskRunner[Any] = RayTaskRunner(
-        init_kwargs={
-            "num_cpus": workers,
-            "include_dashboard": False,
-            "log_to_driver": False,
-            "configure_logging": False,
-        }
-    )
+    quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+    ray: TaskRunner[Any] = RayTaskRunner(init_kwargs={"num_cpus": workers, **quiet})
     return ray
 
 
@@ -73,18 +59,11 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     block = "benchmark"
     QiskitRuntimeCredentials.from_environment().save(block, overwrite=True)
-    with (
-        tempfile.TemporaryDirectory() as seen,
-        tempfile.TemporaryDirectory() as done,
-    ):
-        told: dict[str, Any] = {}
+    runner = task_runner(asked["runner"], asked["workers"])
+    told: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as seen, tempfile.TemporaryDirectory() as done:
 
-        @session_flow(
-            block,
-            backend=BACKEND,
-            task_runner=task_runner(asked["runner"], asked["workers"]),
-            name="many",
-        )
+        @session_flow(block, backend=BACKEND, task_runner=runner, name="many")
         def many() -> list[tuple[int, str]]:
             told["began"] = time.time()
             futures = measure.map(range(asked["tasks"]), seen, done)
@@ -92,9 +71,8 @@ def main() -> None:
             return [future.result() for future in futures]
 
         if asked["kill"]:
-            threading.Thread(
-                target=_kill_one, args=(Path(seen), Path(done), asked["tasks"] // 2, told)
-            ).start()
+            half = (Path(seen), Path(done), asked["tasks"] // 2, told)
+            threading.Thread(target=_kill_one, args=half).start()
         rows = many()
         told["ended"] = time.time()
     print(json.dumps({**told, "jobs": {str(number): job for number, job in rows}}))

@@ -3,26 +3,18 @@
 import http.client
 import json
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import RuntimeEncoder
 
-from benchmarks.emulator.serving import BACKEND, Served
+from benchmarks._servers import Service
 from prefect_qsession.emulator.settings import RUNTIME_PREFIX
 
+BACKEND = "ibm_sherbrooke"
 PAUSE_SECONDS = 0.002
 OK = 300
-
-
-def instant_circuit() -> QuantumCircuit:
-    """Return a circuit that computes nothing to speak of."""
-    circuit = QuantumCircuit(1, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
-    return circuit
 
 
 def dense_circuit(qubits: int, layers: int) -> QuantumCircuit:
@@ -41,26 +33,17 @@ def dense_circuit(qubits: int, layers: int) -> QuantumCircuit:
 class Bare:
     """One connection to an emulator, kept open."""
 
-    def __init__(self, served: Served) -> None:
-        address = urlsplit(served.url)
+    def __init__(self, service: Service) -> None:
+        address = urlsplit(service.control_url)
         self._connection = http.client.HTTPConnection(str(address.hostname), address.port)
-        self._crn = served.environment["QISKIT_IBM_INSTANCE"]
+        self._crn = service.environment["QISKIT_IBM_INSTANCE"]
         self._headers = {
-            "Authorization": f"apikey {served.environment['QISKIT_IBM_TOKEN']}",
+            "Authorization": f"apikey {service.environment['QISKIT_IBM_TOKEN']}",
             "Service-CRN": self._crn,
             "Content-Type": "application/json",
         }
 
-    def __enter__(self) -> Self:
-        """Connect with the first request."""
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Disconnect."""
         self._connection.close()
 

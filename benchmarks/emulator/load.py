@@ -5,12 +5,14 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 
-from benchmarks.emulator.bare import Bare, instant_circuit, job_body
-from benchmarks.emulator.serving import BACKEND, Served
+from benchmarks._servers import Service
+from benchmarks.emulator.bare import BACKEND, Bare, job_body
+from tests.harness.circuits import one_bit
 
 AT_ONCE = 20
 """So many jobs are submitted before the first result is asked for."""
@@ -28,17 +30,17 @@ class Share:
     cpu_seconds: float
 
 
-Client = Callable[[Served, int], Share]
+Client = Callable[[Service, int], Share]
 
 
-def run_clients(client: Client, served: Served, processes: int, jobs_each: int) -> list[Share]:
+def run_clients(client: Client, service: Service, processes: int, jobs_each: int) -> list[Share]:
     """Have so many processes begin at the same moment, and return what each did."""
     context = get_context("spawn")
     barrier = context.Barrier(processes)
     with ProcessPoolExecutor(
         processes, mp_context=context, initializer=_begin, initargs=(barrier,)
     ) as pool:
-        shares = [pool.submit(client, served, jobs_each) for _ in range(processes)]
+        shares = [pool.submit(client, service, jobs_each) for _ in range(processes)]
         return [share.result() for share in shares]
 
 
@@ -48,15 +50,15 @@ def jobs_per_second(shares: list[Share]) -> float:
     return sum(share.jobs for share in shares) / seconds
 
 
-def real_client(served: Served, jobs: int) -> Share:
+def real_client(service: Service, jobs: int) -> Share:
     """Run jobs by `qiskit_ibm_runtime`, some at a time, in a batch: sessions exclude each other."""
-    os.environ |= served.environment | {"USAGE_DATA_OPT_OUT": "True"}
+    os.environ |= service.environment | {"USAGE_DATA_OPT_OUT": "True"}
     warnings.simplefilter("ignore", DeprecationWarning)
     # Not at the top: the others need no client.
     from qiskit_ibm_runtime import Batch, QiskitRuntimeService, SamplerV2  # noqa: PLC0415
 
     backend = QiskitRuntimeService().backend(BACKEND)
-    circuit = instant_circuit()
+    circuit = one_bit()
     with Batch(backend) as batch:
         sampler = SamplerV2(batch, options={"default_shots": 100})
 
@@ -67,11 +69,11 @@ def real_client(served: Served, jobs: int) -> Share:
         return _timed(run, jobs)
 
 
-def bare_client(served: Served, jobs: int) -> Share:
+def bare_client(service: Service, jobs: int) -> Share:
     """Send the requests that the client sends for a job, and make nothing of the answers."""
-    with Bare(served) as bare:
+    with closing(Bare(service)) as bare:
         session_id = bare.open_session("batch")
-        body = job_body(instant_circuit(), session_id)
+        body = job_body(one_bit(), session_id)
 
         def run(count: int) -> None:
             job_ids = []
@@ -88,12 +90,12 @@ def bare_client(served: Served, jobs: int) -> Share:
         return share
 
 
-def fill(served: Served, sessions: int, jobs_each: int) -> int:
+def fill(service: Service, sessions: int, jobs_each: int) -> int:
     """Open and close so many sessions one after the other, each with so many jobs."""
-    with Bare(served) as bare:
+    with closing(Bare(service)) as bare:
         for _ in range(sessions):
             session_id = bare.open_session()
-            body = job_body(instant_circuit(), session_id)
+            body = job_body(one_bit(), session_id)
             for _ in range(jobs_each - 1):
                 bare.submit(body)
             last = bare.submit(body)

@@ -1,11 +1,6 @@
-"""
-How many HTTP requests a job takes, for the bare client and for ours, when nothing goes wrong.
-
-Import it once the environment says which home Prefect has: Prefect reads that when it is imported.
-"""
+"""How many HTTP requests a job takes, for the bare client and for ours, when nothing goes wrong."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,20 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from qiskit_ibm_runtime import QiskitRuntimeService, Session
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from benchmarks.job_faults import circuits
-from benchmarks.job_faults.trial import DEVICE
+from benchmarks._emulators import DEVICE, one_device
+from benchmarks.job_faults.trial import circuit, shots
 from prefect_qsession import QiskitRuntimeCredentials, sampler, session_flow
-from prefect_qsession.emulator import (
-    Delay,
-    DeviceSettings,
-    Emulator,
-    EmulatorSettings,
-    Fault,
-    SimulatorPool,
-    TimingSettings,
-)
-
-LOOK_SECONDS = 0.01
+from prefect_qsession.emulator import Delay, Emulator, Fault, SimulatorPool
+from tests.harness.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -55,8 +41,7 @@ class _Counter:
         done = len(self._at)
         job = submit()
         # How often the client looks in vain is chance; nobody looks before there is an answer.
-        while len(self._emulator.jobs) == done or self._emulator.jobs[-1].status != "Completed":
-            time.sleep(LOOK_SECONDS)
+        wait_until(lambda: [it.status for it in self._emulator.jobs].count("Completed") > done)
         job.result()
         self._at.append(self._counted.struck)
 
@@ -71,10 +56,7 @@ def count_requests(jobs: int, simulators: SimulatorPool) -> tuple[Count, Count]:
     """Return what so many jobs take, two at the least: the bare client's in a session, and ours."""
     counts = []
     for loop in (_bare, _ours):
-        settings = EmulatorSettings(
-            devices=(DeviceSettings(DEVICE, "manila"),), timing=TimingSettings.instant()
-        )
-        with Emulator(settings, simulators=simulators) as emulator:
+        with one_device(simulators) as emulator:
             counter = _Counter(emulator)
             loop(emulator.environment(), counter, jobs)
             counts.append(counter.count)
@@ -112,4 +94,4 @@ def _ours(environment: dict[str, str], counter: _Counter, jobs: int) -> None:
 
 
 def _submit(primitive: Any, request: int) -> Any:
-    return primitive.run([circuits.circuit(request)], shots=circuits.shots(request))
+    return primitive.run([circuit(request)], shots=shots(request))

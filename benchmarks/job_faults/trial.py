@@ -1,19 +1,17 @@
-"""
-One trial: a session flow on a service of its own that fails as drawn, and what came of it.
-
-Import it once the environment says which home Prefect has: Prefect reads that when it is imported.
-"""
+"""One trial: a session flow on a service of its own that fails as drawn, and what came of it."""
 
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from qiskit import QuantumCircuit
 
-from benchmarks.job_faults import circuits
+from benchmarks._emulators import DEVICE, one_device
 from benchmarks.job_faults.schedules import Draw
 from prefect_qsession import (
     QiskitRuntimeCredentials,
@@ -21,18 +19,12 @@ from prefect_qsession import (
     sampler,
     session_flow,
 )
-from prefect_qsession.emulator import (
-    DeviceSettings,
-    Emulator,
-    EmulatorSettings,
-    SimulatorPool,
-    TimingSettings,
-    fault_line,
-)
+from prefect_qsession.emulator import SimulatorPool, fault_line
 
-DEVICE = "ibm_manila"
 TASK_RETRIES = 4
 FLOW_RETRIES = 2
+BITS = 5
+FEWEST_SHOTS = 10
 OF_FLOW = -1
 """Stands for the flow among those who stumble."""
 
@@ -67,27 +59,20 @@ class Trial:
     @property
     def is_bad(self) -> bool:
         """Whether it shows what must not be."""
-        return bool(
-            self.jobs_duplicated
-            or self.results_lost
-            or self.results_wrong
-            or self.sessions_left_open
+        return any(
+            (self.jobs_duplicated, self.results_lost, self.results_wrong, self.sessions_left_open)
         )
 
 
 @dataclass
 class _Got:
-    """What the tasks of a flow run got; thread-safe."""
+    """What the tasks of a flow run got, several at once."""
 
     right: set[int] = field(default_factory=set)
     wrong: set[int] = field(default_factory=set)
     stumbled: set[int] = field(default_factory=set)
     attempts: int = 0
     _lock: Lock = field(default_factory=Lock)
-
-    def note(self, request: int, is_right: bool) -> None:
-        with self._lock:
-            (self.right if is_right else self.wrong).add(request)
 
     def stumble_once(self, who: int) -> None:
         with self._lock:
@@ -97,15 +82,36 @@ class _Got:
         raise Stumble
 
 
+# -- requests whose results can be told apart: each has bits and a number of shots of its own
+
+
+def circuit(request: int) -> QuantumCircuit:
+    """Return a circuit that measures the request's number, on any device that has an X gate."""
+    made = QuantumCircuit(BITS, BITS, name=f"request {request}")
+    for bit in range(BITS):
+        if (request + 1) >> bit & 1:
+            made.x(bit)
+        made.measure(bit, bit)
+    return made
+
+
+def shots(request: int) -> int:
+    """Return how often it is measured."""
+    return FEWEST_SHOTS + request
+
+
+def is_of(request: int, result: Any) -> bool:
+    """Whether a result is the request's own."""
+    return bool(result[0].data.c.get_counts() == {f"{request + 1:0{BITS}b}": shots(request)})
+
+
+# -- a trial
+
+
 def run_trial(draw: Draw, simulators: SimulatorPool) -> Trial:
     """Run one trial on the Prefect server of the environment."""
-    settings = EmulatorSettings(
-        devices=(DeviceSettings(DEVICE, "manila"),),
-        timing=TimingSettings.instant(),
-        token_lifetime_seconds=draw.token_seconds,
-        seed=draw.number,
-    )
-    with Emulator(settings, simulators=simulators) as emulator:
+    lifetime = draw.token_seconds
+    with one_device(simulators, token_lifetime_seconds=lifetime, seed=draw.number) as emulator:
         credentials = QiskitRuntimeCredentials.from_environment(emulator.environment())
         standing = [emulator.faults.add(fault) for fault in draw.faults]
         got, began = _Got(), time.monotonic()
@@ -137,8 +143,8 @@ def _run_flow(draw: Draw, credentials: QiskitRuntimeCredentials, got: _Got) -> S
         retry_condition_fn=retry_if_it_can_help,
     )
     def measure(request: int) -> None:
-        job = sampler().run([circuits.circuit(request)], shots=circuits.shots(request))
-        got.note(request, circuits.is_of(request, job.result()))
+        job = sampler().run([circuit(request)], shots=shots(request))
+        (got.right if is_of(request, job.result()) else got.wrong).add(request)
         if request in draw.stumbling:
             got.stumble_once(request)
 

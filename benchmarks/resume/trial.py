@@ -1,35 +1,24 @@
 """A flow run on an emulated service of its own, killed as often as drawn, and what came of it."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any
 
+from benchmarks._emulators import DEVICE, one_device
 from demo.servers import ROOT, PrefectServer
-from prefect_qsession.emulator import (
-    Delay,
-    DeviceSettings,
-    Emulator,
-    EmulatorSettings,
-    Fault,
-    SimulatorPool,
-    TimingSettings,
-)
+from prefect_qsession.emulator import Delay, Fault, SimulatorPool
+from tests.harness.waiting import happened
 
-DEVICE = "ibm_manila"
 RUN_TAG = "qsession-run:"
 JOB_SECONDS = 0.2
 """Long enough to be killed in."""
-LOOK_SECONDS = 0.02
 PAUSE_SECONDS = 0.8
 """A kill comes within this time after a result has been read: about what an evaluation takes."""
 
@@ -68,9 +57,9 @@ def draw_kills(number: int, seed: int, evaluations: int) -> tuple[Kill, ...]:
     )
 
 
-class Stage:
+class KilledFlowRun:
     """
-    An emulated service, and the processes of one flow run that uses it.
+    A flow run, whose processes are killed, and an emulated service of its own.
 
     Args:
         server: The Prefect server.
@@ -82,51 +71,35 @@ class Stage:
     def __init__(
         self, server: PrefectServer, simulators: SimulatorPool, log: Path, job_seconds: float
     ) -> None:
-        self.emulator = Emulator(
-            EmulatorSettings(
-                devices=(DeviceSettings(DEVICE, "manila"),),
-                timing=TimingSettings(fixed_seconds=job_seconds),
-                # Shot noise is drawn by the order of submission, and a queued job that is
-                # cancelled with its session moves those after it by one.
-                noise="none",
-            ),
-            simulators=simulators,
-        )
+        # Shot noise is drawn by the order of submission, and a queued job that is cancelled with
+        # its session moves those after it by one.
+        self.emulator = one_device(simulators, job_seconds, noise="none")
         self._server = server
         self._log = log
         self._results = self.emulator.faults.add(
             Fault("/jobs/{id}/results", Delay(0), method="GET")
         )
 
-    def __enter__(self) -> Self:
-        self.emulator.start()
-        return self
-
-    def __exit__(self, *_exc_info: object) -> None:
-        self.emulator.stop()
-
     def run(self, flow: str, parameters: dict[str, Any], kill: Kill | None = None) -> Any:
         """Run the flow, or its flow run again; return its result, None if it was killed."""
-        results_before = self._results.struck
-        with self._process(flow, parameters) as process:
-            while kill is not None and process.poll() is None:
-                results = self._results.struck - results_before
-                if self.emulator.jobs and results >= kill.results:
+        before = self._results.struck
+        with self._log.open("ab") as log, self._process(flow, parameters, log) as process:
+            if kill is not None:
+                happened(lambda: process.poll() is not None or self._is_due(kill, before), inf)
+                if process.poll() is None:
                     time.sleep(kill.pause_seconds)
-                    os.kill(process.pid, signal.SIGKILL)
-                    break
-                time.sleep(LOOK_SECONDS)
+                    process.kill()
             printed, _ = process.communicate()
         return json.loads(printed.splitlines()[-1]) if process.returncode == 0 else None
 
-    @contextmanager
-    def _process(self, flow: str, parameters: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
-        ids = {
-            tag.removeprefix(RUN_TAG)
-            for job in self.emulator.jobs
-            for tag in job.tags
-            if tag.startswith(RUN_TAG)
-        }
+    def _is_due(self, kill: Kill, before: int) -> bool:
+        return bool(self.emulator.jobs) and self._results.struck - before >= kill.results
+
+    def _process(
+        self, flow: str, parameters: dict[str, Any], log: IO[bytes]
+    ) -> subprocess.Popen[str]:
+        tags = {tag for job in self.emulator.jobs for tag in job.tags}
+        ids = [tag.removeprefix(RUN_TAG) for tag in tags if tag.startswith(RUN_TAG)]
         environment = {
             **self._server.environment(),
             **self.emulator.environment(),
@@ -134,20 +107,16 @@ class Stage:
             "PREFECT_INTEGRATIONS_QSESSION_BACKEND": DEVICE,
         }
         script = [sys.executable, "-m", "benchmarks.resume.script"]
-        with (
-            self._log.open("ab") as log,
-            subprocess.Popen(
-                [*script, flow, json.dumps(parameters), *ids],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            ) as process,
-        ):
-            yield process
+        return subprocess.Popen(
+            [*script, flow, json.dumps(parameters), *ids],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def differing(energies: list[float] | None, expected: list[float]) -> int:
@@ -159,17 +128,17 @@ def differing(energies: list[float] | None, expected: list[float]) -> int:
 
 
 def run_trial(
-    number: int, kills: tuple[Kill, ...], stage: Stage, parameters: dict[str, Any]
+    number: int, kills: tuple[Kill, ...], flow_run: KilledFlowRun, parameters: dict[str, Any]
 ) -> Trial:
     """Run a VQE, kill it as often as is drawn, have it begun anew each time, and count."""
     began, killed, energies = time.monotonic(), 0, None
-    with stage:
+    with flow_run.emulator:
         for kill in (*kills, None):
-            energies = stage.run("vqe", parameters, kill)
+            energies = flow_run.run("vqe", parameters, kill)
             if energies is not None or kill is None:
                 break
             killed += 1
-        jobs = stage.emulator.jobs
+        jobs = flow_run.emulator.jobs
     ran = Counter(job.tags for job in jobs if job.started is not None)
     return Trial(
         number=number,

@@ -1,17 +1,9 @@
 """
-Many open sessions at once, beside what `docs/scale.md` says of them.
+Many open sessions at once, beside what `docs/scale.md` says of them; see README.md.
 
     python -m benchmarks.scale [--sessions 1000] [--sqlite] [--quick] [--json] [--keep]
-
-So many flow runs, in four processes, have a session each and run a job every four minutes, against
-a Prefect server of their own and a service of eighty devices whose clock runs thirty times as fast
-as the machine's. They open over some minutes; then their requests are counted for four more,
-while the reaper passes once; then they end, one after the other. The emulated service's own record
-says what became of sessions and jobs. The Prefect server is on PostgreSQL, which must be installed,
-or on SQLite.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -19,16 +11,16 @@ import sys
 import time
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
-from tests.harness.postgresql import binaries, database_where_installed
-from benchmarks._results import finish, parser
+from benchmarks._results import Measured, Options, run
 from benchmarks._servers import Service, prefect_server, service
+from demo.servers import ROOT
+from tests.harness.postgresql import binaries, database_where_installed
 from tests.harness.processes import command_line, descendants
-from benchmarks.scale.pace import sleep_until
+from tests.harness.waiting import sleep_until
 
-ROOT = Path(__file__).parents[2]
 PROCESSES = 4
 DEVICES = 80
 TIME_SCALE = 30.0
@@ -52,16 +44,8 @@ REPORT_SECONDS = 5.0
 """Between two updates of a session report, at the least."""
 
 
-def main() -> None:
-    """Measure, and print one JSON object last, or a table."""
-    options = parser("scale", "40 sessions, counted for half a minute")
-    options.add_argument("--sessions", type=int, default=1000)
-    options.add_argument("--sqlite", action="store_true", help="without PostgreSQL")
-    finish(measure(options.parse_args()), options.parse_args())
-
-
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Return figures and details."""
+def measure(options: Options) -> Measured:
+    """Have all flow runs live, and compare."""
     if not options.sqlite and binaries() is None:
         raise SystemExit("PostgreSQL is not installed: apt-get install postgresql, or --sqlite")
     sessions = 40 if options.quick else options.sessions
@@ -71,12 +55,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     )
     with (
         own_database as database,
-        prefect_server(**database, **CONNECTIONS) as wait_until_up,
+        prefect_server(**database, **CONNECTIONS),
         service(
             JOB_SECONDS, round_trip_seconds=0.0, devices=DEVICES, time_scale=TIME_SCALE
         ) as emulated,
     ):
-        wait_until_up()
         seen = _run(sessions, seconds, emulated)
         record = emulated.record()
     window, opening = seen["window"], seen["opening"]
@@ -102,7 +85,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "memory_mib_per_process": seen["memory_mib"] / PROCESSES,
         "ledger_bytes_per_session": seen["ledger_bytes"] / max(seen["open_sessions"], 1),
     }
-    details = {
+    return figures, {
         "sessions": sessions,
         "database": "SQLite" if options.sqlite else "PostgreSQL",
         "window_seconds": seconds,
@@ -115,12 +98,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "errors": seen["errors"][:10],
         "failed_starts": seen["failed_starts"],
     }
-    return {"name": "scale", "figures": figures, "details": details}
 
 
 def _run(sessions: int, seconds: float, emulated: Service) -> dict[str, Any]:
     """Have all flow runs live, and return what was seen of them."""
-    from benchmarks.scale.ledger import ledger_bytes, save_block  # noqa: PLC0415 - imports Prefect
+    from benchmarks.scale.flow_runs import ledger_bytes, save_block  # noqa: PLC0415
 
     save_block(emulated.environment)
     opening_seconds = sessions / OPENINGS_PER_SECOND
@@ -136,33 +118,27 @@ def _run(sessions: int, seconds: float, emulated: Service) -> dict[str, Any]:
         "PREFECT_INTEGRATIONS_QSESSION_HEARTBEAT_EVERY": str(seconds / BEATS),
         "PREFECT_INTEGRATIONS_QSESSION_QUESTIONS_PER_SECOND": str(QUESTIONS_PER_SECOND),
     }
-    crowds = [
-        subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.scale.crowd", json.dumps(asked)],
-            env=os.environ | paces,
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    command = [sys.executable, "-m", "benchmarks.scale.flow_runs", json.dumps(asked)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [
+        subprocess.Popen(command, env=os.environ | paces, cwd=ROOT, **pipes)
         for _ in range(PROCESSES)
     ]
     try:
         began = time.monotonic()
-        for crowd in crowds:
-            _heard(crowd, "ready")
+        for process in processes:
+            _heard(process, "ready")
         print(f"{sessions} flow runs after {time.monotonic() - began:.0f} s", file=sys.stderr)
         counted = [_count(emulated)]
         starts_at = time.time() + 1
-        for crowd in crowds:
-            _tell(crowd, starts_at)
+        for process in processes:
+            print(starts_at, file=process.stdin, flush=True)
         sleep_until(starts_at + opening_seconds)
         counted.append(_count(emulated))
         print("all have opened", file=sys.stderr)
         sleep_until(starts_at + opening_seconds + seconds / 2)
         open_sessions = [it for it in emulated.record()["sessions"] if it["accepting_jobs"]]
-        pids = [crowd.pid for crowd in crowds]
-        below = {pid for crowd in pids for pid in descendants(crowd)}
+        below = {pid for process in processes for pid in descendants(process.pid)}
         guardians = sum("sidecar" in command_line(pid) for pid in below)
         ledger = ledger_bytes()
         reaping = time.monotonic()
@@ -170,18 +146,19 @@ def _run(sessions: int, seconds: float, emulated: Service) -> dict[str, Any]:
         reaper_seconds = time.monotonic() - reaping
         sleep_until(starts_at + opening_seconds + seconds)
         counted.append(_count(emulated))
-        told = [json.loads(_heard(crowd, "{")) for crowd in crowds]
+        told = [json.loads(_heard(process, "{")) for process in processes]
     finally:
-        for crowd in crowds:
-            crowd.kill()
-    before, opened, over = counted
+        for process in processes:
+            process.kill()
     phases = {
         name: {
-            "service": after["service"] - first["service"],
-            "jobs": after["jobs"] - first["jobs"],
+            "service": requests - requests_before,
+            "jobs": jobs - jobs_before,
             "prefect": sum((Counter(one[name]) for one in told), Counter()),
         }
-        for name, first, after in (("opening", before, opened), ("window", opened, over))
+        for name, ((requests_before, jobs_before), (requests, jobs)) in zip(
+            ("opening", "window"), pairwise(counted), strict=True
+        )
     }
     return {
         **phases,
@@ -204,22 +181,23 @@ def _reap() -> list[dict[str, Any]]:
     return [one for one in json.loads(printed) if one["result"] == "released"]
 
 
-def _count(emulated: Service) -> dict[str, int]:
-    return {"service": emulated.requests(), "jobs": len(emulated.record()["jobs"])}
+def _count(emulated: Service) -> tuple[int, int]:
+    """Return how many requests the service has had, and how many jobs."""
+    return emulated.requests(), len(emulated.record()["jobs"])
 
 
-def _heard(crowd: "subprocess.Popen[str]", begins: str) -> str:
-    for line in crowd.stdout or ():
+def _heard(process: "subprocess.Popen[str]", begins: str) -> str:
+    for line in process.stdout or ():
         if line.startswith(begins):
             return line
-    raise SystemExit(f"A crowd ended before it said {begins!r}.")
-
-
-def _tell(crowd: "subprocess.Popen[str]", starts_at: float) -> None:
-    if crowd.stdin:
-        crowd.stdin.write(f"{starts_at}\n")
-        crowd.stdin.flush()
+    raise SystemExit(f"A process ended before it said {begins!r}.")
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        "scale",
+        measure,
+        quick="40 sessions, counted for half a minute",
+        sessions=(1000, "open at once"),
+        sqlite=(False, "without PostgreSQL"),
+    )

@@ -18,7 +18,7 @@ from tests.harness.marks import Mark, Marks
 from tests.harness.places import Place
 from tests.harness.processes import command_line, descendants, is_alive
 from tests.harness.releases import break_releases
-from tests.harness.waiting import happened
+from tests.harness.waiting import happened, sleep_until
 
 START_SECONDS = 120.0
 """From the start of a flow run to its moment; a busy machine takes its time."""
@@ -45,10 +45,16 @@ class BegunFlowRun:
         place: Where it runs.
         server: Its Prefect server.
         emulator: The service that its session is opened at.
+        timeout_seconds: The flow's time limit, if it has one.
     """
 
     def __init__(
-        self, marks: Marks, place: Place, server: PrefectServer, emulator: Emulator
+        self,
+        marks: Marks,
+        place: Place,
+        server: PrefectServer,
+        emulator: Emulator,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self.marks = marks
         self.mark: Mark = marks.begun()[0]
@@ -56,6 +62,7 @@ class BegunFlowRun:
         self._place = place
         self._server = server
         self._emulator = emulator
+        self._timeout_seconds = timeout_seconds
         self._started: set[int] = set()
         self._supervisor_signalled = False
 
@@ -64,22 +71,23 @@ class BegunFlowRun:
         """Whether its process has not ended."""
         return is_alive(self.mark.pid)
 
-    def do(self, step: steps.Step) -> None:  # noqa: C901, PLR0912 - a table, written as a match
+    def do(self, step: steps.Step) -> float:  # noqa: C901, PLR0912 - a table, written as a match
         """
-        Carry out one step.
+        Carry out one step, and return when it began, in seconds since the epoch.
 
         Raises:
             NotRun: There is nothing to do it to.
             FlowRunHangs: It waits for an end that does not come.
         """
         self._note_processes()
+        began_at = time.time()
         match step:
             case steps.Send(number, target):
                 self._send(number, target)
             case steps.LetGo():
                 self.marks.let_go()
             case steps.RunOut():
-                time.sleep(max(0.0, self.mark.began_at + TIMEOUT_SECONDS - time.time()))
+                sleep_until(self.mark.began_at + self._timeout_seconds)
             case steps.CancelRun(by_cli=True):
                 flow_run_id = str(self.mark.flow_run_id)
                 self._run_python("-m", "prefect", "flow-run", "cancel", flow_run_id)
@@ -101,10 +109,11 @@ class BegunFlowRun:
             case steps.Reap():
                 reap = "from prefect_qsession.reaper import reap_sessions; reap_sessions()"
                 self._run_python("-c", reap)
-        self._note_processes()
+        return began_at
 
     def clear(self) -> tuple[str, ...]:
         """End what is left of it; return the commands of those that its death did not end."""
+        self._note_processes()
         self.marks.let_go()
         if self._supervisor_signalled:
             # It may yet die from that.

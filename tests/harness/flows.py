@@ -19,9 +19,9 @@ from prefect import flow, task
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.runtime import flow_run
 from prefect.states import Failed
-from qiskit import QuantumCircuit
 
 from prefect_qsession import SessionTaskRunner, current_backend, sampler, session_flow
+from tests.harness.circuits import one_bit
 from tests.harness.marks import Marks
 from tests.harness.waiting import LOOK_SECONDS
 
@@ -44,9 +44,7 @@ class Boom(Exception):
 
 def run_jobs() -> int:
     """Submit two jobs, and wait for both: while the first runs, the second is queued."""
-    circuit = QuantumCircuit(current_backend().num_qubits, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
+    circuit = one_bit(current_backend().num_qubits)
     # What an earlier attempt has asked would be answered by its jobs, and open no session.
     shots = 10 + flow_run.run_count
     jobs = [sampler().run([circuit], shots=shots) for _ in range(2)]

@@ -1,5 +1,6 @@
-"""What the kernel knows of processes; Linux only."""
+"""What the kernel knows of processes (man 5 proc); Linux only."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -31,6 +32,28 @@ def command_line(pid: int) -> str:
         return (PROC / str(pid) / "cmdline").read_text().replace("\0", " ")
     except OSError:
         return ""
+
+
+def resident_mib() -> float:
+    """Return the memory of this process, as it is now."""
+    return _memory("self", "VmRSS")
+
+
+def peak_mib(pid: int | str = "self") -> float:
+    """Return the most memory that a process has held at once; not by its parent's, as getrusage."""
+    return _memory(pid, "VmHWM")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return a process's time on a processor."""
+    fields = _fields(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int | str, which: str) -> float:
+    lines = (PROC / f"{pid}/status").read_text().splitlines()
+    [kib] = [line.split()[1] for line in lines if line.startswith(f"{which}:")]
+    return int(kib) / 1024
 
 
 def _stat(pid: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Wait for what other processes do, looking often; nobody simply sleeps."""
+"""Wait for what other processes do, looking often, or for a moment."""
 
 import time
 from collections.abc import Callable
@@ -25,3 +25,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """
     if not happened(condition, seconds):
         raise AssertionError(f"it did not happen within {seconds:g} s")
+
+
+def sleep_until(at: float) -> None:
+    """Return at this time, in seconds since the epoch; at once if it is over."""
+    time.sleep(max(0.0, at - time.time()))

@@ -236,7 +236,7 @@ def test_a_queue_that_is_long_is_said_in_the_log(make_emulator, save_block, monk
 def test_an_api_that_is_away_costs_neither_an_error_nor_a_wait():
     """The journal of a real process whose API nobody serves."""
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.visibility", "--away", "10"],
+        [sys.executable, "-m", "benchmarks.visibility", "--part", "[10]"],
         cwd=Path(__file__).parents[2],
         env=os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"},
         check=True,

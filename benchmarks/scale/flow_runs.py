@@ -1,26 +1,27 @@
 """
 Many flow runs with a session each, in one process.
 
-    python -m benchmarks.scale.crowd '{"flow_runs": 250, "devices": 40, ...}'
+    python -m benchmarks.scale.flow_runs '{"flow_runs": 250, "devices": 40, ...}'
 
 Says `ready` when all have begun, reads when to open the first session, and prints what was counted
 as one line of JSON.
 """
 
 import json
-import logging
 import sys
 import threading
 from collections import Counter
 from typing import Any
 
-from prefect import Flow
-from qiskit import QuantumCircuit
+from prefect import Flow, get_client
 
-from benchmarks._memory import resident_mib
-from benchmarks.scale.ledger import BLOCK
-from benchmarks.scale.pace import sleep_until
-from prefect_qsession import current_backend, sampler, session_flow
+from benchmarks._requests import Requests
+from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler, session_flow
+from tests.harness.circuits import one_bit
+from tests.harness.processes import resident_mib
+from tests.harness.waiting import sleep_until
+
+BLOCK = "benchmark"
 
 STARTING_AT_ONCE = 2
 """In one process: a start is work for the Prefect server, and not what is measured."""
@@ -37,29 +38,21 @@ KINDS = {
 }
 
 
-class Requests(logging.Handler):
-    """Count what Prefect's HTTP client says that it has sent, by what it is for."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.by_kind: Counter[str] = Counter()
-        logging.getLogger("httpx").addHandler(self)
-        logging.getLogger("httpx").setLevel(logging.INFO)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count one."""
-        method, url = record.args[:2] if isinstance(record.args, tuple) else ("", "")
-        path = str(url).partition("/api")[2]
+def by_kind(requests: Requests) -> Counter[str]:
+    """Return how many requests were sent so far, by what they are for."""
+    counted: Counter[str] = Counter()
+    for (method, path), count in requests.sent.items():
         kinds = (
             kind
             for (verb, begin), kind in KINDS.items()
-            if (method, begin) == (verb, path[: len(begin)])
+            if method == verb and path.startswith(begin)
         )
-        self.by_kind[next(kinds, "other")] += 1
+        counted[next(kinds, "other")] += count
+    return counted
 
 
-class Crowd:
-    """The flow runs, each in a thread of its own."""
+class FlowRuns:
+    """All flow runs of this process, each in a thread of its own."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
         self._asked = asked
@@ -131,38 +124,54 @@ class Crowd:
         return one_of_many
 
 
+def save_block(environment: dict[str, str]) -> None:
+    """Save the credentials that all flow runs use."""
+    QiskitRuntimeCredentials.from_environment(environment).save(BLOCK, overwrite=True)
+
+
+def ledger_bytes() -> int:
+    """Return how long the values of all variables are together; only the ledger has any here."""
+    length = 0
+    with get_client(sync_client=True) as client:
+        for page in range(10_000):
+            asked = {"limit": 200, "offset": 200 * page}
+            found = client.request("POST", "/variables/filter", json=asked).json()
+            length += sum(len(str(variable["value"])) for variable in found)
+            if len(found) < asked["limit"]:
+                break
+    return length
+
+
 def _run_one_job() -> None:
-    circuit = QuantumCircuit(current_backend().num_qubits, 1)
-    circuit.x(0)
-    circuit.measure(0, 0)
+    circuit = one_bit(current_backend().num_qubits)
     sampler(legacy=True).run([circuit], shots=10).result()
 
 
 def main() -> None:
     """Live as the command line says."""
     asked = json.loads(sys.argv[1])
-    crowd = Crowd(asked)
-    crowd.begin()
+    flow_runs = FlowRuns(asked)
+    flow_runs.begin()
     # Prefect sets all loggers up when the first flow run begins.
     requests = Requests()
     print("ready", flush=True)
     starts_at = float(sys.stdin.readline())
-    before = Counter(requests.by_kind)
-    crowd.open(starts_at)
+    before = by_kind(requests)
+    flow_runs.open(starts_at)
     sleep_until(starts_at + asked["opening"])
-    opened = Counter(requests.by_kind)
+    opened = by_kind(requests)
     sleep_until(starts_at + asked["opening"] + asked["window"] / 2)
     threads, memory_mib = threading.active_count(), resident_mib()
     sleep_until(starts_at + asked["opening"] + asked["window"])
-    over = Counter(requests.by_kind)
-    crowd.wait()
+    over = by_kind(requests)
+    flow_runs.wait()
     told = {
         "opening": opened - before,
         "window": over - opened,
         "threads": threads,
         "memory_mib": memory_mib,
-        "errors": crowd.errors,
-        "failed_starts": crowd.failed_starts,
+        "errors": flow_runs.errors,
+        "failed_starts": flow_runs.failed_starts,
     }
     print(json.dumps(told), flush=True)
 

@@ -11,32 +11,25 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from threading import Event, Thread
-from typing import Self
+from typing import Any, Self
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 
-from benchmarks.chaos.fates import NotRun
-from tests.harness.marks import Marks
-from tests.harness.forks import Nursery
-from benchmarks.chaos.stage import DEVICE
-from benchmarks.chaos.trial import LAST_SECONDS, START_SECONDS
-from benchmarks.chaos.truce import Truce
-from tests.harness.processes import is_alive
-from demo.servers import ROOT, PrefectServer
-from tests.harness.waiting import happened
+from benchmarks._emulators import one_device
+from benchmarks.chaos.shared import Shared
+from demo.servers import ROOT
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.emulator import (
-    DeviceSettings,
-    Emulator,
-    EmulatorSettings,
-    SimulatorPool,
-    TimingSettings,
-)
+from tests.harness.flow_calls import FlowCall
+from tests.harness.flow_runs import START_SECONDS, NotRun
+from tests.harness.marks import Marks
+from tests.harness.processes import is_alive
+from tests.harness.waiting import happened
 
 HEARTBEAT_SECONDS = 3.0
 PATIENCE_SECONDS = 3.0 * HEARTBEAT_SECONDS
@@ -46,6 +39,9 @@ AWAKE_SECONDS = 5.0
 CLASSICAL_SECONDS = 3600.0
 """A step between jobs that outlasts everything."""
 JOBS_EVERY_SECONDS = 5.0
+JOB_SECONDS = 0.3
+LAST_SECONDS = 15.0
+"""What one has to end by itself, when it is let go."""
 
 
 @dataclass(frozen=True)
@@ -71,55 +67,40 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """What became of one of them."""
+class LivingFlowRun:
+    """One of them."""
 
-    kind: str
-    released_while_alive: bool
-    ended_by: str | None
-    """How its session ended after it was let go."""
-
-
-class Bystander:
-    """One of them, running."""
-
-    def __init__(
-        self, kind: Kind, server: PrefectServer, simulators: SimulatorPool, directory: Path
-    ) -> None:
+    def __init__(self, kind: Kind, shared: Shared, directory: Path) -> None:
         self.kind = kind
-        self._server = server
+        self.emulator = one_device(shared.simulators, JOB_SECONDS)
+        self._shared = shared
         self._marks = Marks.in_new(directory)
         self._directory = directory
         self._block = f"chaos-{directory.name}"
         self._pid = 0
-        self.emulator = Emulator(
-            EmulatorSettings(
-                devices=(DeviceSettings(DEVICE, "manila"),),
-                timing=TimingSettings(fixed_seconds=0.3),
-            ),
-            simulators=simulators,
-        )
 
     def save_credentials(self) -> None:
         """Save the block that it will use."""
         credentials = QiskitRuntimeCredentials.from_environment(self.emulator.environment())
         credentials.save(self._block)
 
-    def start(self, nursery: Nursery) -> None:
+    def start(self) -> None:
         """Start it, and wait until its session has run its first jobs."""
-        environment = {
-            "PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS": self._block,
-            "PREFECT_INTEGRATIONS_QSESSION_HEARTBEAT_EVERY": str(HEARTBEAT_SECONDS),
-        }
         parameters = {"where": str(self._directory), "step_seconds": self.kind.step_seconds}
-        start = nursery.run_elsewhere if self.kind.elsewhere else nursery.run
-        self._pid = start("iterating", parameters, self._directory / "log", environment)
+        self._pid = self._shared.fork_server.run(
+            FlowCall("iterating", parameters),
+            self._directory / "log",
+            {
+                "PREFECT_INTEGRATIONS_QSESSION_CREDENTIALS": self._block,
+                "PREFECT_INTEGRATIONS_QSESSION_HEARTBEAT_EVERY": str(HEARTBEAT_SECONDS),
+            },
+            elsewhere=self.kind.elsewhere,
+        )
         if not happened(lambda: len(self.emulator.jobs) == 2, START_SECONDS):  # noqa: PLR2004
-            raise NotRun(f"bystander {self.kind.name} did not begin; see {self._directory}")
+            raise NotRun(f"the one {self.kind.name} did not begin; see {self._directory}")
         if self.kind.seems_crashed:
+            client = SyncPrefectClient(self._shared.server.url)
             flow_run_id = self._marks.begun()[0].flow_run_id
-            client = SyncPrefectClient(self._server.url)
             client.set_flow_run_state(flow_run_id, Crashed(), force=True)
 
     def live(self, ended: Event) -> None:
@@ -130,17 +111,13 @@ class Bystander:
             os.killpg(self._pid, SIGCONT)
             ended.wait(AWAKE_SECONDS)
 
-    @property
-    def is_released(self) -> bool:
-        """Whether its session takes no more jobs."""
-        return not all(session.accepting_jobs for session in self.emulator.sessions)
-
-    def end(self) -> Sighting:
+    def end(self) -> dict[str, Any]:
         """Let it go, and return what became of its session."""
-        released = self.is_released
+        released = not all(session.accepting_jobs for session in self.emulator.sessions)
         self._marks.let_go()
         happened(lambda: not is_alive(self._pid), LAST_SECONDS)
-        return Sighting(self.kind.name, released, self.emulator.sessions[0].ended_by)
+        ended_by = self.emulator.sessions[0].ended_by
+        return {"kind": self.kind.name, "released_while_alive": released, "ended_by": ended_by}
 
     def kill(self) -> None:
         """Leave nothing of it running."""
@@ -149,61 +126,40 @@ class Bystander:
                 os.killpg(self._pid, SIGKILL)
 
 
-class Bystanders:
-    """
-    All of them, and the reaper that passes by; they end with the context.
+class LivingFlowRuns:
+    """All of them, and the reaper that looks at their sessions; they end with the context."""
 
-    Args:
-        server: The Prefect server that they share with the trials.
-        nursery: Forks them.
-        simulators: What computes their circuits.
-        truce: Keeps the reaper out while an end is judged.
-        directory: For what they leave.
-    """
-
-    def __init__(
-        self,
-        server: PrefectServer,
-        nursery: Nursery,
-        simulators: SimulatorPool,
-        truce: Truce,
-        directory: Path,
-    ) -> None:
+    def __init__(self, shared: Shared) -> None:
         self.passes = 0
         """How often the reaper has looked."""
         self.failed_passes = 0
         """How often it could not, because the Prefect API did not answer."""
         self.done: list[dict[str, str]] = []
         """What it says it did."""
-        self._server = server
-        self._nursery = nursery
-        self._truce = truce
-        self._environment = server.environment()
+        self._shared = shared
+        self._environment = shared.server.environment()
         self._ended = Event()
         self._resources = ExitStack()
         kinds = [kind for kind in KINDS if not kind.elsewhere or _has_namespaces()]
         self._all = [
-            Bystander(kind, server, simulators, directory / f"bystander-{number}")
+            LivingFlowRun(kind, shared, shared.directory / f"living-{number}")
             for number, kind in enumerate(kinds, 1)
         ]
 
     def __enter__(self) -> Self:
-        with ExitStack() as resources:
+        at_server = temporary_settings({PREFECT_API_URL: self._shared.server.url})
+        with ExitStack() as resources, at_server:
             for one in self._all:
                 resources.enter_context(one.emulator)
                 resources.callback(one.kill)
                 # One by one: a new server makes its key for blocks when the first is saved, and on
                 # PostgreSQL it fails those that are saved meanwhile.
-                with temporary_settings({PREFECT_API_URL: self._server.url}):
-                    one.save_credentials()
+                one.save_credentials()
             with ThreadPoolExecutor(len(self._all)) as executor:
-                list(executor.map(self._start, self._all))
+                list(executor.map(LivingFlowRun.start, self._all))
             resources.callback(self._ended.set)
-            self._threads = [
-                Thread(target=one.live, args=(self._ended,), daemon=True)
-                for one in self._all
-                if one.kind.stops
-            ]
+            stopping = [partial(one.live, self._ended) for one in self._all if one.kind.stops]
+            self._threads = [Thread(target=each, daemon=True) for each in stopping]
             self._threads.append(Thread(target=self._keep_reaping, daemon=True))
             for thread in self._threads:
                 thread.start()
@@ -213,18 +169,14 @@ class Bystanders:
     def __exit__(self, *_exc_info: object) -> None:
         self._resources.close()
 
-    def end(self) -> list[Sighting]:
+    def end(self) -> list[dict[str, Any]]:
         """Reap a last time, let them go, and return what became of their sessions."""
         self._reap()
         self._ended.set()
         for thread in self._threads:
             thread.join()
         with ThreadPoolExecutor(len(self._all)) as executor:
-            return list(executor.map(Bystander.end, self._all))
-
-    def _start(self, one: Bystander) -> None:
-        with temporary_settings({PREFECT_API_URL: self._server.url}):
-            one.start(self._nursery)
+            return list(executor.map(LivingFlowRun.end, self._all))
 
     def _keep_reaping(self) -> None:
         while not self._ended.wait(REAP_EVERY_SECONDS):
@@ -233,7 +185,7 @@ class Bystanders:
     def _reap(self) -> None:
         """Run the command as an operator would."""
         command = [sys.executable, "-m", "prefect_qsession.cli", "reap", "--json"]
-        with self._truce.reaping():
+        with self._shared.reaper_lock.reaping():
             finished = subprocess.run(
                 [*command, "--patience", str(PATIENCE_SECONDS)],
                 cwd=ROOT,

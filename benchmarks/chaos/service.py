@@ -1,34 +1,13 @@
 """The emulated service of one trial, on the machine's clock, and what its record says."""
 
+import json
+
+from benchmarks._emulators import one_device
 from benchmarks.chaos.ways import Draw
-from tests.harness.service import fail_releases
-from prefect_qsession.emulator import (
-    Answer,
-    Delay,
-    DeviceSettings,
-    Drop,
-    Emulator,
-    EmulatorSettings,
-    Fault,
-    QueueSettings,
-    SessionRecord,
-    SimulatorPool,
-    TimingSettings,
-)
-
-DEVICE = "ibm_manila"
-LATE_SECONDS = 3.0
-
-_FAULTS: dict[str, tuple[Answer | Delay | Drop, int]] = {
-    "errors": (Answer(503), 3),
-    "a lost request": (Drop(), 1),
-    "a lost reply": (Drop(after_work=True), 1),
-    "a late reply": (Delay(LATE_SECONDS), 1),
-}
-"""What happens to a release, and to how many of them."""
+from prefect_qsession.emulator import Delay, Fault, QueueSettings, SessionRecord, SimulatorPool
 
 
-class Stage:
+class TrialService:
     """
     A service of one small device.
 
@@ -38,27 +17,15 @@ class Stage:
     """
 
     def __init__(self, draw: Draw, simulators: SimulatorPool) -> None:
-        self.emulator = Emulator(
-            EmulatorSettings(
-                devices=(DeviceSettings(DEVICE, "manila"),),
-                queue=QueueSettings(jobs_ahead=1, seconds_each=draw.queue_seconds),
-                timing=TimingSettings(fixed_seconds=draw.job_seconds),
-                seed=draw.number,
-            ),
-            simulators=simulators,
-        )
+        queue = QueueSettings(jobs_ahead=1, seconds_each=draw.queue_seconds)
+        self.emulator = one_device(simulators, draw.job_seconds, queue=queue, seed=draw.number)
         delay = Delay(draw.opening_seconds, after_work=draw.opens_first)
         self._opening = self.emulator.faults.add(Fault("/sessions", delay, method="POST", count=1))
 
-    def break_releases(self, how: str) -> None:
-        """Have requests that would release a session fail in this way, for some times."""
-        fail_releases(self.emulator, *_FAULTS[how])
-
     def moment(self) -> str:
         """Say where the flow run is in its life."""
-        jobs = self.emulator.jobs
-        statuses = {job.status for job in jobs}
-        if not jobs:
+        statuses = {job.status for job in self.emulator.jobs}
+        if not statuses:
             return "before its first job" if self._opening.struck else "before its session"
         if "Running" in statuses:
             return "while a job runs"
@@ -84,3 +51,10 @@ class Stage:
     def jobs_queued(self) -> int:
         """How many jobs wait."""
         return sum(job.status == "Queued" for job in self.emulator.jobs)
+
+    def record(self) -> str:
+        """Return all that it knows, as JSON."""
+        sessions = [session.as_dict() for session in self.sessions]
+        return json.dumps(
+            {"sessions": sessions, "jobs": [job.as_dict() for job in self.emulator.jobs]}
+        )
