@@ -17,12 +17,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from prefect_qsession.adapters.blocks import EMPTY_IS_NONE, TEXT, OptionalText, load_block
+from prefect_qsession.config.durations import duration_seconds, window_seconds
+from prefect_qsession.config.options import SessionOptions
+from prefect_qsession.config.records import ResolvedPolicy
 from prefect_qsession.exceptions import InvalidSetting
+from prefect_qsession.prefect_api.blocks import EMPTY_IS_NONE, TEXT, OptionalText, load_block
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.durations import duration_seconds, window_seconds
-from prefect_qsession.vocabulary.options import SessionOptions
-from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 
 def _as_text(value: object) -> object:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from prefect.settings.base import PrefectBaseSettings, build_settings_config
 from pydantic import Field
 
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
-from prefect_qsession.vocabulary.records import ResolvedPolicy
+from prefect_qsession.config.options import SessionOptions, policy_fields
+from prefect_qsession.config.records import ResolvedPolicy
 
 DEFAULT_MAX_TIME = "1h"
 """Long enough for a few hundred iterations; short enough that no accident costs more than that."""

@@ -12,18 +12,18 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from prefect_qsession.adapters.blocks import saved_name
-from prefect_qsession.adapters.clients import one_client_for_all_tasks
-from prefect_qsession.adapters.invitations import Invitation, invited
+from prefect_qsession.config.options import SessionOptions, policy_fields
+from prefect_qsession.config.records import LEAST_BUSY, LeastBusy
 from prefect_qsession.credentials import QiskitRuntimeCredentials, runtime_for
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.policies import SessionPolicy, resolve_policy
-from prefect_qsession.sessions.flow_run_sessions import FlowRunSession
-from prefect_qsession.sessions.held_sessions import HeldSession
-from prefect_qsession.sessions.joined_sessions import joined_session
+from prefect_qsession.prefect_api.blocks import saved_name
+from prefect_qsession.prefect_api.clients import one_client_for_all_tasks
+from prefect_qsession.session.flow_run_sessions import FlowRunSession
+from prefect_qsession.session.held_sessions import HeldSession
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
-from prefect_qsession.vocabulary.records import LEAST_BUSY, LeastBusy
+from prefect_qsession.workers.invitations import Invitation, invited
+from prefect_qsession.workers.joined_sessions import joined_session
 
 
 class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from packaging.requirements import Requirement
 
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.records import InstanceDetails, ResolvedPolicy
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.records import InstanceDetails, ResolvedPolicy
 
 CLOCK_TOLERANCE = timedelta(seconds=30)
 OPEN_PLAN = "open"

@@ -10,21 +10,21 @@ from prefect import flow, get_client, runtime, unmapped
 from prefect.states import Completed, Running
 
 from prefect_qsession import LeastBusy, SessionTaskRunner, current_session, session_flow, track
-from prefect_qsession.adapters.mailbox import SILENCE, ask, send_news, take
-from prefect_qsession.adapters.news import News
-from prefect_qsession.adapters.owners import owner_through_api
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import BudgetExceeded, OwnerSilent, SessionNotOpen, SessionRefused
-from prefect_qsession.policy.activity import Activity
-from prefect_qsession.sessions.held_sessions import HeldSession
-from prefect_qsession.sessions.receptions import Reception
-from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.happenings import (
+from prefect_qsession.jobs.activity import Activity
+from prefect_qsession.prefect_api.owners import owner_through_api
+from prefect_qsession.reporting.happenings import (
     JobCompleted,
     JobReattached,
     JobRunning,
     JobSubmitted,
 )
+from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.settings import QSessionSettings
+from prefect_qsession.workers.mailbox import SILENCE, ask, send_news, take
+from prefect_qsession.workers.news import News
+from prefect_qsession.workers.receptions import Reception
 from tests.distributed.conftest import processes
 from tests.distributed.tasks import (
     measure,

@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 
-from prefect_qsession.adapters.guardian import guardian
-from prefect_qsession.vocabulary.records import HttpRequest, ServiceAccess, Ward
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.config.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.release.guardian import guardian
+from prefect_qsession.states import Outcome
 
 
 def guard(ward: dict) -> int | None:

@@ -3,8 +3,8 @@
 import pytest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from prefect_qsession.adapters.guardian.messages import guard
-from prefect_qsession.vocabulary.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.config.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.release.guardian.messages import guard
 
 FORGET = HttpRequest("DELETE", "https://prefect.example/api/variables/name/x")
 

@@ -15,8 +15,8 @@ from prefect.states import Crashed
 
 from benchmarks.endings.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import TimingSettings
+from prefect_qsession.release.ledger import Ledger
 from tests.integration.test_signals import active, start_program
 from tests.waiting import wait_until
 

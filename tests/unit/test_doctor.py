@@ -6,6 +6,9 @@ from datetime import timedelta
 import pytest
 from packaging.requirements import Requirement
 
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.options import SessionOptions
+from prefect_qsession.config.records import InstanceDetails
 from prefect_qsession.doctor import Standing
 from prefect_qsession.doctor.findings import (
     judge_clocks,
@@ -18,9 +21,6 @@ from prefect_qsession.doctor.findings import (
     judge_version,
 )
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import SessionOptions
-from prefect_qsession.vocabulary.records import InstanceDetails
 
 OK, WARNING, PROBLEM, SKIPPED = Standing
 SERVED, SCHEDULED, FORGOTTEN = ("a", True, True), ("b", True, False), ("c", False, True)

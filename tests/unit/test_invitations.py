@@ -5,9 +5,9 @@ from uuid import UUID
 import cloudpickle
 from prefect import task
 
-from prefect_qsession.adapters.invitations import LONGEST_PLACE, Invitation, OpenSession, invited
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.policies import resolve_policy
-from prefect_qsession.vocabulary.modes import Mode
+from prefect_qsession.workers.invitations import LONGEST_PLACE, Invitation, OpenSession, invited
 
 SESSION = OpenSession("ibm_manila", "session-1", Mode.SESSION)
 INVITATION = Invitation(

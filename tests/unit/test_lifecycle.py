@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from prefect_qsession.config.records import SessionDetails
 from prefect_qsession.exceptions import (
     ServiceUnavailable,
     SessionLost,
     SessionNotOpen,
     SessionRefused,
 )
-from prefect_qsession.policy.lifecycle import SessionLifecycle
-from prefect_qsession.vocabulary.records import SessionDetails
-from prefect_qsession.vocabulary.states import Outcome, SessionState
+from prefect_qsession.session.lifecycle import SessionLifecycle
+from prefect_qsession.states import Outcome, SessionState
 
 REASON = "its time was over."
 

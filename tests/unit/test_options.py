@@ -7,12 +7,12 @@ from typing import get_args, get_overloads, get_type_hints
 import pytest
 
 from prefect_qsession import session_flow
+from prefect_qsession.config.durations import Duration
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.options import SessionOptions, policy_fields
+from prefect_qsession.config.records import ResolvedPolicy
 from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.durations import Duration
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields
-from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 EVERYTHING: SessionOptions = {
     "max_time": "2h",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from prefect_qsession.policy.reattachment import (
+from prefect_qsession.jobs.reattachment import (
     ANSWERS,
     MAX_TAGS,
     OWN_TAGS,

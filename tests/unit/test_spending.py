@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
+from prefect_qsession.budget.spending import Spending
 from prefect_qsession.exceptions import BudgetExceeded
-from prefect_qsession.sessions.spending import Spending
 from prefect_qsession.settings import QSessionSettings
 
 
