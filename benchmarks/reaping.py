@@ -31,7 +31,7 @@ from benchmarks import _results
 from benchmarks._servers import prefect_server
 
 if TYPE_CHECKING:
-    from prefect_qsession.config.records import LedgerEntry
+    from prefect_qsession.release.records import LedgerEntry
 
 
 def main() -> None:
@@ -185,8 +185,8 @@ def _insert(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) ->
 
 
 def _entry(number: int, flow_run_id: UUID) -> "LedgerEntry":
-    from prefect_qsession.config.records import LedgerEntry  # noqa: PLC0415
     from prefect_qsession.release.processes import this_process  # noqa: PLC0415
+    from prefect_qsession.release.records import LedgerEntry  # noqa: PLC0415
 
     here = this_process()
     return LedgerEntry(

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prefect_qsession.config.records import LeastBusy
+    from prefect_qsession.config.backends import LeastBusy
     from prefect_qsession.credentials import QiskitRuntimeCredentials
     from prefect_qsession.decorators import session_flow
     from prefect_qsession.policies import SessionPolicy
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LeastBusy": "config.records",
+    "LeastBusy": "config.backends",
     "QiskitRuntimeCredentials": "credentials",
     "SessionPolicy": "policies",
     "SessionTaskRunner": "task_runners",

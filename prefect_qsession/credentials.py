@@ -8,8 +8,9 @@ from prefect.blocks.abstract import CredentialsBlock
 from prefect.blocks.fields import SecretDict
 from pydantic import ConfigDict, Field, HttpUrl, SecretStr
 
-from prefect_qsession.config.records import LeastBusy, RuntimeAccount
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import IncompleteEnvironment, MissingCredentials
+from prefect_qsession.ibm.records import RuntimeAccount
 from prefect_qsession.prefect_api.blocks import OptionalUrl, load_block
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 from prefect.utilities.collections import visit_collection
 
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.config.durations import Duration
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.options import SessionOptions
-from prefect_qsession.config.records import LeastBusy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.hooks import release_recorded_sessions
 from prefect_qsession.policies import SessionPolicy

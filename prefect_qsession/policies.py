@@ -19,7 +19,7 @@ from pydantic import (
 
 from prefect_qsession.config.durations import duration_seconds, window_seconds
 from prefect_qsession.config.options import SessionOptions
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import InvalidSetting
 from prefect_qsession.prefect_api.blocks import EMPTY_IS_NONE, TEXT, OptionalText, load_block
 from prefect_qsession.settings import QSessionSettings

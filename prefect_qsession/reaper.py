@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from prefect_qsession.config.records import LedgerEntry
 from prefect_qsession.credentials import load_credentials
 from prefect_qsession.release.aftermath import tell_released
 from prefect_qsession.release.ledger import Ledger
 from prefect_qsession.release.ports import RuntimeInstance
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.reaping import Reaper
+from prefect_qsession.release.records import LedgerEntry
 from prefect_qsession.release.releasing import Reaped, Releaser
 from prefect_qsession.reporting.happenings import ReleasedBy
 from prefect_qsession.settings import QSessionSettings

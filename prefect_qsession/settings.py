@@ -13,7 +13,7 @@ from prefect.settings.base import PrefectBaseSettings, build_settings_config
 from pydantic import Field
 
 from prefect_qsession.config.options import SessionOptions, policy_fields
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 
 DEFAULT_MAX_TIME = "1h"
 """Long enough for a few hundred iterations; short enough that no accident costs more than that."""

@@ -12,8 +12,8 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
+from prefect_qsession.config.backends import LEAST_BUSY, LeastBusy
 from prefect_qsession.config.options import SessionOptions, policy_fields
-from prefect_qsession.config.records import LEAST_BUSY, LeastBusy
 from prefect_qsession.credentials import QiskitRuntimeCredentials, runtime_for
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.policies import SessionPolicy, resolve_policy

@@ -24,10 +24,10 @@ from benchmarks.endings.marks import Mark
 from benchmarks.endings.processes import command_line, descendants
 from benchmarks.endings.waiting import wait_until
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.config.records import Liveness, ProcessIdentity
 from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.release.ledger import Ledger
 from prefect_qsession.release.processes import identity_of, liveness
+from prefect_qsession.release.records import Liveness, ProcessIdentity
 
 LOOK_SECONDS = 0.01
 START_SECONDS = 120.0

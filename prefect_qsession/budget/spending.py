@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect_qsession.budget.rules import Budget, Kind, Verdict
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import BudgetExceeded, ServiceError
 from prefect_qsession.jobs.reattachment import run_tag
 

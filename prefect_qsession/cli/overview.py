@@ -8,12 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from prefect_qsession.config.records import LedgerEntry, Liveness, SessionDetails
 from prefect_qsession.exceptions import QSessionError
+from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.reaper import connect
 from prefect_qsession.release.ledger import Ledger
 from prefect_qsession.release.ports import RuntimeInstance
 from prefect_qsession.release.processes import liveness
+from prefect_qsession.release.records import LedgerEntry, Liveness
 
 
 @dataclass(frozen=True)

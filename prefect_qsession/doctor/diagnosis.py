@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator
 from datetime import timedelta
 
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.doctor.findings import Finding, judge_clocks, skipped
 from prefect_qsession.doctor.prefect_side import (

@@ -12,7 +12,8 @@ from enum import StrEnum
 from packaging.requirements import Requirement
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.config.records import InstanceDetails, ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
+from prefect_qsession.ibm.records import InstanceDetails
 
 CLOCK_TOLERANCE = timedelta(seconds=30)
 OPEN_PLAN = "open"

@@ -4,7 +4,8 @@ from collections.abc import Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
-from prefect_qsession.config.records import LEAST_BUSY, LeastBusy, ResolvedPolicy
+from prefect_qsession.config.backends import LEAST_BUSY, LeastBusy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.doctor.findings import (
     Finding,

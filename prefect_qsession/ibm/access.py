@@ -8,7 +8,7 @@ from qiskit_ibm_runtime import QiskitRuntimeService
 # compares what it gives with the documented addresses.
 from qiskit_ibm_runtime.api.utils import default_runtime_url_resolver
 
-from prefect_qsession.config.records import RuntimeAccount, ServiceAccess
+from prefect_qsession.ibm.records import RuntimeAccount, ServiceAccess
 
 IAM_URL = "https://iam.cloud.ibm.com"
 """IBM Cloud's identity service (docs: cloud setup, REST API)."""

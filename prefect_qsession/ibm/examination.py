@@ -7,8 +7,8 @@ from typing import Any
 import requests
 from qiskit_ibm_runtime import QiskitRuntimeService
 
-from prefect_qsession.config.records import InstanceDetails, ServiceAccess
 from prefect_qsession.ibm.errors import translated
+from prefect_qsession.ibm.records import InstanceDetails, ServiceAccess
 
 ANSWER_SECONDS = 10.0
 NAMELESS_PLAN = "plan"

@@ -14,8 +14,8 @@ from qiskit_ibm_runtime import Batch, IBMBackend, QiskitRuntimeService, Session
 from qiskit_ibm_runtime.accounts.exceptions import InvalidAccountError
 from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.config.records import LeastBusy, RuntimeAccount, ServiceAccess
 from prefect_qsession.exceptions import (
     BackendOffline,
     ServiceUnavailable,
@@ -26,6 +26,7 @@ from prefect_qsession.exceptions import (
 from prefect_qsession.ibm.access import account_access, service_access, verbatim
 from prefect_qsession.ibm.charges import platform_page
 from prefect_qsession.ibm.errors import refused_as_session_refused, translated
+from prefect_qsession.ibm.records import RuntimeAccount, ServiceAccess
 from prefect_qsession.ibm.released import find_session
 from prefect_qsession.ibm.sessions import GatewaySession, JobModeSession, Workload
 from prefect_qsession.ibm.transport import PatientService, install

@@ -21,7 +21,6 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
-from prefect_qsession.config.records import ServiceAccess
 from prefect_qsession.ibm.identity import TokenAuth
 from prefect_qsession.ibm.patience import (
     CONNECTING,
@@ -31,6 +30,7 @@ from prefect_qsession.ibm.patience import (
     pause_before_repeat,
 )
 from prefect_qsession.ibm.preflight import Preflight
+from prefect_qsession.ibm.records import ServiceAccess
 
 CONNECTIONS = 64
 """The most that are kept open to the service."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect_qsession.budget.spending import Spending
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.reporting.happenings import Happening

@@ -24,7 +24,7 @@ from prefect.settings import (
     get_current_settings,
 )
 
-from prefect_qsession.config.records import HttpRequest
+from prefect_qsession.prefect_api.requests import HttpRequest
 
 REQUEST_SECONDS = 5.0
 RETRIES = 1

@@ -14,8 +14,10 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
 
-from prefect_qsession.config.records import TAG
 from prefect_qsession.prefect_api.clients import impatient_client
+
+TAG = "qsession"
+"""On every flow run that has opened a session, and on every entry of the ledger."""
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,12 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.logging.loggers import get_logger
 from pydantic import TypeAdapter, ValidationError
 
-from prefect_qsession.config.records import TAG, HttpRequest, LedgerEntry
 from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.prefect_api.clients import bare_request, impatient_client
+from prefect_qsession.prefect_api.owners import TAG
+from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.ports import FlowRunProgress
+from prefect_qsession.release.records import LedgerEntry
 
 VERSION = 1
 """Of what a variable holds; another one is left alone, and told of in the log."""

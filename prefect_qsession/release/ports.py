@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from prefect_qsession.config.records import LedgerEntry, SessionDetails
+from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.release.records import LedgerEntry
 
 
 class RuntimeSession(Protocol):

@@ -12,7 +12,7 @@ import socket
 from functools import cache
 from pathlib import Path
 
-from prefect_qsession.config.records import Liveness, ProcessIdentity
+from prefect_qsession.release.records import Liveness, ProcessIdentity
 
 _PROC = Path("/proc")
 _ENDED = frozenset("ZXx")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prefect_qsession.config.records import LedgerEntry
 from prefect_qsession.exceptions import (
     ConfigurationError,
     LedgerUnavailable,
@@ -17,6 +16,7 @@ from prefect_qsession.exceptions import (
     ServiceUnavailable,
 )
 from prefect_qsession.release.ports import RuntimeInstance, SessionLedger
+from prefect_qsession.release.records import LedgerEntry
 from prefect_qsession.states import Outcome
 
 

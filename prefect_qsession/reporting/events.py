@@ -16,8 +16,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.events import Event, emit_event
 from prefect.logging.loggers import get_logger
 
-from prefect_qsession.config.records import OCCURRED, HttpRequest
 from prefect_qsession.prefect_api.clients import bare_request
+from prefect_qsession.prefect_api.requests import OCCURRED, HttpRequest
 from prefect_qsession.reporting.happenings import Happening, ReleasedBy, SessionReleased
 from prefect_qsession.states import Outcome
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from prefect.logging.loggers import get_logger
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.config.records import SessionDetails
 from prefect_qsession.exceptions import ServiceError
+from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.prefect_api.owners import Owner, tag_flow_run
 from prefect_qsession.reporting.artifacts import RunArtifacts
 from prefect_qsession.reporting.happenings import Happening, SessionOpened

@@ -16,7 +16,7 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 
-from prefect_qsession.config.records import LeastBusy
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.jobs.submissions import Submissions

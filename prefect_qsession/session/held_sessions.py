@@ -20,7 +20,7 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.budget.rules import Kind
 from prefect_qsession.budget.spending import Spending
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import NotInSessionFlow, ServiceError, SessionNotOpen
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting

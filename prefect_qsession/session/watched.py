@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from prefect_qsession.budget.rules import Kind
-from prefect_qsession.config.records import SessionDetails
+from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.reporting.report import BudgetUse
 

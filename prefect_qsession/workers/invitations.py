@@ -15,8 +15,9 @@ from uuid import UUID
 from prefect.context import TaskRunContext
 from prefect.tasks import Task
 
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.config.records import LeastBusy, ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.prefect_api.callers import tasks_around
 

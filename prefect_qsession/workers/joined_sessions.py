@@ -18,7 +18,7 @@ from prefect.context import FlowRunContext
 
 from prefect_qsession.budget.rules import Kind
 from prefect_qsession.budget.spending import Spending, others_of
-from prefect_qsession.config.records import LeastBusy
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.credentials import runtime_for
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.jobs.activity import Activity

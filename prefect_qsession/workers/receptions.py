@@ -18,7 +18,7 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.budget.rules import Kind
 from prefect_qsession.budget.spending import others_of
-from prefect_qsession.config.records import LeastBusy
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.exceptions import QSessionError, SessionError
 from prefect_qsession.prefect_api.blocks import saved_name

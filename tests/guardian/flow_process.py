@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 
-from prefect_qsession.config.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.guardian import guardian
+from prefect_qsession.release.records import Ward
 from prefect_qsession.states import Outcome
 
 

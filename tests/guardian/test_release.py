@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from prefect_qsession.config.records import HttpRequest, Ward
 from prefect_qsession.emulator import Answer, Drop, Fault
+from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.guardian.messages import guard
 from prefect_qsession.release.guardian.sidecar import (
     GIVE_UP_SECONDS,
@@ -22,6 +22,7 @@ from prefect_qsession.release.guardian.sidecar import (
     release,
     send_request,
 )
+from prefect_qsession.release.records import Ward
 from prefect_qsession.states import Outcome
 from tests.guardian.conftest import outcomes
 

@@ -8,7 +8,6 @@ from packaging.requirements import Requirement
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.options import SessionOptions
-from prefect_qsession.config.records import InstanceDetails
 from prefect_qsession.doctor import Standing
 from prefect_qsession.doctor.findings import (
     judge_clocks,
@@ -20,6 +19,7 @@ from prefect_qsession.doctor.findings import (
     judge_usage,
     judge_version,
 )
+from prefect_qsession.ibm.records import InstanceDetails
 from prefect_qsession.settings import QSessionSettings
 
 OK, WARNING, PROBLEM, SKIPPED = Standing

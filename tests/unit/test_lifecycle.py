@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from prefect_qsession.config.records import SessionDetails
 from prefect_qsession.exceptions import (
     ServiceUnavailable,
     SessionLost,
     SessionNotOpen,
     SessionRefused,
 )
+from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.session.lifecycle import SessionLifecycle
 from prefect_qsession.states import Outcome, SessionState
 

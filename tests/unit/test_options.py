@@ -10,7 +10,7 @@ from prefect_qsession import session_flow
 from prefect_qsession.config.durations import Duration
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.options import SessionOptions, policy_fields
-from prefect_qsession.config.records import ResolvedPolicy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
 from prefect_qsession.settings import QSessionSettings
 

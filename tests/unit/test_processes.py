@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from prefect_qsession.config.records import Liveness
 from prefect_qsession.release.processes import identity_of, liveness, this_process
+from prefect_qsession.release.records import Liveness
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

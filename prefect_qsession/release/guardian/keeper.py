@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock, Thread
 
-from prefect_qsession.config.records import Ward
 from prefect_qsession.exceptions import GuardianUnavailable
 from prefect_qsession.release.guardian import messages
 from prefect_qsession.release.guardian.process import SidecarProcess
+from prefect_qsession.release.records import Ward
 from prefect_qsession.states import Outcome
 
 ANSWER_SECONDS = 3.0

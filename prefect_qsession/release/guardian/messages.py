@@ -13,7 +13,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from requests import Session
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
-from prefect_qsession.config.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.prefect_api.requests import HttpRequest
+from prefect_qsession.release.records import Ward
 
 API_VERSION = "2026-04-15"
 """Of the Runtime REST API, two of whose requests are made here."""

@@ -48,7 +48,7 @@ REFUSALS = 4
 DELIVERY_TRIES = 6
 """To tell the Prefect API of a release, and to strike it from the ledger there."""
 OCCURRED = "{occurred}"
-"""Stands for the time in what is told; the same as in `records`, which is not imported here."""
+"""Stands for the time in what is told; as in `prefect_api.requests`, which is not imported here."""
 
 UNKNOWN = 404
 CONFIRMED = frozenset({*range(200, 300), UNKNOWN})
