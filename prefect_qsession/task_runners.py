@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -199,7 +200,10 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
             return joined_session("A task", context).invitation_for_child()
         if self.flow_run_session is None:
             raise NotInSessionFlow("A task")
-        return self.flow_run_session.invitation(*self._way_to_service())
+        credentials, backend = self._way_to_service()
+        # A saved block goes by its name, so that its key need not travel.
+        make_runtime = partial(runtime_for, saved_name(credentials) or credentials)
+        return self.flow_run_session.invitation(make_runtime, backend)
 
     def _start_tasks(self) -> None:
         """

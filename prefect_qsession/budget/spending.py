@@ -1,32 +1,56 @@
 """What a flow run spends, as the service tells it: read when it matters, told when most is gone."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING
-from uuid import UUID
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from prefect_qsession.budget.rules import Budget, Kind, Verdict
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import BudgetExceeded, ServiceError
-from prefect_qsession.jobs.reattachment import run_tag
+from prefect_qsession.ibm.records import SessionDetails
 
 if TYPE_CHECKING:
-    from qiskit_ibm_runtime import IBMBackend, RuntimeJobV2
-
-    from prefect_qsession.ibm.charges import JobCharge
-    from prefect_qsession.ibm.sessions import Workload
-    from prefect_qsession.release.safeguards import SafeguardedSession
+    from qiskit_ibm_runtime import RuntimeJobV2
 
 ACTIVE = "active"
 """The service's word for a session whose time is billed."""
 
-ReadOthers = Callable[[Callable[[str], bool], Collection[str]], "list[JobCharge]"]
-"""Returns charges as `gateway.run_charges` does; called with whether a job is accounted for
-already, and the jobs that were not settled last time."""
+
+class Charge(NamedTuple):
+    """What is known of a job's charge."""
+
+    job_id: str
+    request: str | None
+    """Which request it answers, if that is known."""
+    seconds: float | None
+    """None until it is settled."""
+
+
+ReadOthers = Callable[[Callable[[str], bool], Collection[str]], Sequence[Charge]]
+"""Asks the service what jobs were charged; called with whether a job is accounted for already, and
+the jobs that were not settled last time."""
+
+
+class BilledSession(Protocol):
+    """A session whose time is billed."""
+
+    @property
+    def session_id(self) -> str:
+        """The service's id of the session."""
+        ...
+
+    @property
+    def mode(self) -> Mode:
+        """How the jobs in it belong together."""
+        ...
+
+    def details(self) -> SessionDetails:
+        """Ask the service how it stands."""
+        ...
 
 
 class Spending:
@@ -51,7 +75,7 @@ class Spending:
         self._reading = Lock()
         self._unsettled: set[str] = set()
 
-    def share(self, read_others: "ReadOthers") -> None:
+    def share(self, read_others: ReadOthers) -> None:
         """
         Count what other processes have submitted for the flow run, too, before each new job.
 
@@ -141,12 +165,12 @@ class Spending:
         self._budget.charge(request, job.job_id(), seconds)
         self._look_at(Kind.QPU)
 
-    def charge_session(self, session: "Workload") -> None:
+    def charge_session(self, session: BilledSession) -> None:
         """Ask what a session of an earlier attempt was billed."""
         usage = session.details().usage_seconds
         self._budget.read_session(session.session_id, usage, time.monotonic(), is_running=False)
 
-    def read(self, session: "SafeguardedSession") -> float | None:
+    def read(self, session: BilledSession) -> float | None:
         """Ask what an open session has used; None if the service does not tell."""
         details = session.details()
         self._budget.read_session(
@@ -157,18 +181,18 @@ class Spending:
         )
         return details.usage_seconds
 
-    def is_over(self, session: "SafeguardedSession") -> bool:
+    def is_over(self, session: BilledSession) -> bool:
         """Whether an open session has used up what all may be billed; asks when it is time to."""
         if self._budget.wants_reading(time.monotonic()):
             with suppress(ServiceError):
                 self.read(session)
         return self._look_at(Kind.SESSION) is Verdict.EXCEEDED
 
-    def session_ended(self, session: "SafeguardedSession") -> None:
+    def session_ended(self, session: BilledSession) -> None:
         """Bill no more time to a session, whatever was read last."""
         self._budget.read_session(session.session_id, None, time.monotonic(), is_running=False)
 
-    def session_lost(self, session: "SafeguardedSession") -> None:
+    def session_lost(self, session: BilledSession) -> None:
         """Take in what a session was billed that the service has ended; ask, if that counts."""
         if self.counts_sessions:
             with suppress(ServiceError):
@@ -182,14 +206,3 @@ class Spending:
             self._tell(kind, self._budget.spent_seconds(kind, now))
             return self._budget.verdict(kind, now)
         return verdict
-
-
-def others_of(flow_run_id: UUID, backend: "Callable[[], IBMBackend]") -> ReadOthers:
-    """Return what asks for the jobs of this flow run, wherever they were submitted."""
-
-    def read(is_known: Callable[[str], bool], awaited: Collection[str]) -> "list[JobCharge]":
-        from prefect_qsession.ibm.charges import run_charges  # noqa: PLC0415 - slow to import
-
-        return run_charges(backend().service, run_tag(flow_run_id), is_known, awaited)
-
-    return read

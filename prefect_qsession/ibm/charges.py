@@ -1,6 +1,6 @@
 """What jobs were charged, read many at a time; and where people find them."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -8,7 +8,6 @@ from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession.ibm.errors import translated
 from prefect_qsession.ibm.jobs import PAGE
-from prefect_qsession.jobs.reattachment import JobIdentity
 
 PLATFORM = "quantum.cloud.ibm.com"
 
@@ -17,8 +16,7 @@ class JobCharge(NamedTuple):
     """What is known of a job's charge."""
 
     job_id: str
-    request: str | None
-    """Of which request's, by its tags."""
+    tags: Sequence[str]
     seconds: float | None
     """None until it is settled."""
 
@@ -101,9 +99,7 @@ def platform_page(runtime_url: str, workload_id: str) -> str | None:
 
 
 def _job_charge(document: Mapping[str, Any]) -> JobCharge:
-    identity = JobIdentity.from_tags(document.get("tags") or ())
-    request = identity.request if identity else None
-    return JobCharge(document["id"], request, _charge(document))
+    return JobCharge(document["id"], document.get("tags") or (), _charge(document))
 
 
 def _charge(document: Mapping[str, Any]) -> float | None:

@@ -18,8 +18,8 @@ from prefect_qsession.exceptions import (
     SessionRefused,
     Unauthorized,
 )
+from prefect_qsession.ibm.codes import SESSION_CLOSED_CODES
 from prefect_qsession.ibm.patience import TRANSIENT, may_have_been_done
-from prefect_qsession.jobs.reattachment import SESSION_CLOSED_CODES
 
 _BAD_KEY = 401
 _UNAUTHORIZED = frozenset({_BAD_KEY, 403})

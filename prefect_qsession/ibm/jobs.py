@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from qiskit_ibm_runtime import QiskitRuntimeService, RuntimeJobV2
 from qiskit_ibm_runtime.exceptions import (
@@ -15,9 +15,8 @@ from qiskit_ibm_runtime.exceptions import (
 )
 
 from prefect_qsession.exceptions import JobCancelled, JobFailed, ResultNotReady, ServiceError
+from prefect_qsession.ibm.codes import Standing, standing_of
 from prefect_qsession.ibm.errors import translated
-from prefect_qsession.jobs.reattachment import Standing, standing_of
-from prefect_qsession.jobs.waiting import JobWait
 
 PAGE = 200
 """The most jobs that the service gives at once (API reference, GET /jobs)."""
@@ -26,6 +25,18 @@ _NOT_FOUND = 404
 
 RAN_TOO_LONG = 1305
 """IBM's code of a job that had its `max_execution_time` (errors reference)."""
+
+
+class Questions(Protocol):
+    """When to ask one job how it stands; times are of one clock that never jumps."""
+
+    def next_question(self, now: float) -> float:
+        """Return when to ask next; that may be in the past."""
+        ...
+
+    def asked(self, sent_at: float, answered_at: float, *, is_queued: bool, is_over: bool) -> None:
+        """Take note of a question, when it was sent and answered, and of how the job stands."""
+        ...
 
 
 def jobs_tagged(service: QiskitRuntimeService, tags: Sequence[str]) -> list[RuntimeJobV2]:
@@ -61,7 +72,7 @@ def job_standing(job: RuntimeJobV2) -> Standing:
 
 def job_result(
     job: RuntimeJobV2,
-    wait: JobWait,
+    wait: Questions,
     timeout: float | None = None,
     *,
     on_running: Callable[[], object] = lambda: None,
@@ -101,7 +112,7 @@ def job_result(
 
 def _wait_for_end(
     job: RuntimeJobV2,
-    wait: JobWait,
+    wait: Questions,
     timeout: float | None,
     on_running: Callable[[], object],
     clock: Callable[[], float],

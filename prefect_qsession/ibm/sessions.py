@@ -8,10 +8,10 @@ from datetime import datetime
 from qiskit_ibm_runtime import Batch, IBMBackend, Session
 
 from prefect_qsession.config.modes import Mode
+from prefect_qsession.ibm.codes import Standing
 from prefect_qsession.ibm.errors import translated
 from prefect_qsession.ibm.jobs import PAGE, cancel_job, job_standing
 from prefect_qsession.ibm.records import SessionDetails
-from prefect_qsession.jobs.reattachment import Standing
 
 
 class GatewaySession:

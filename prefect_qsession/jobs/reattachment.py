@@ -13,6 +13,8 @@ from threading import Lock
 from typing import Self
 from uuid import UUID
 
+from prefect_qsession.ibm.codes import Standing
+
 _RUN = "qsession-run:"
 _REQUEST = "qsession-request:"
 
@@ -21,15 +23,6 @@ OWN_TAGS = 2
 
 MAX_TAGS = 8
 """As the service has it (API reference, POST /jobs)."""
-
-SESSION_CLOSED_CODES = frozenset({1217, 4001})
-"""IBM's codes for a job whose session had ended before it could run (errors reference)."""
-
-PASSING_CODES = SESSION_CLOSED_CODES | {1004, 1202, 1999, 9707}
-"""
-IBM's codes of failures that another job need not meet: of its session, of a backend that is
-unavailable, of too many requests, of a planned outage, of the service inside (errors reference).
-"""
 
 
 def run_tag(flow_run_id: UUID) -> str:
@@ -120,23 +113,6 @@ def _is_retried(earlier: Caller, now: Caller) -> bool:
     return any(attempt > attempts.get(run, attempt) for run, attempt in now)
 
 
-class Standing(StrEnum):
-    """How a job stands, as far as a request that finds it must know."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    """For a cause that another job would meet as well."""
-    FAILED_IN_PASSING = "failed in passing"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more happens to the job."""
-        return self not in (Standing.QUEUED, Standing.RUNNING)
-
-
 class Answer(StrEnum):
     """How a request is answered."""
 
@@ -155,21 +131,6 @@ ANSWERS: dict[Standing, Answer] = {
     Standing.CANCELLED: Answer.SUBMIT,
 }
 """Best first: of several jobs of one request, the one whose standing comes first here answers."""
-
-
-def standing_of(status: str, code: int | None) -> Standing:
-    """Return the standing of a job by the client's word for its status, and the error's code."""
-    match status:
-        case "DONE":
-            return Standing.DONE
-        case "CANCELLED":
-            return Standing.CANCELLED
-        case "ERROR":
-            return Standing.FAILED_IN_PASSING if code in PASSING_CODES else Standing.FAILED
-        case "RUNNING":
-            return Standing.RUNNING
-        case _:
-            return Standing.QUEUED
 
 
 def best_of(standings: Iterable[Standing]) -> int | None:

@@ -6,20 +6,12 @@ from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
-from prefect_qsession.reporting.happenings import Happening
+from prefect_qsession.reporting.happenings import Journal
 
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter
 
     from qiskit_ibm_runtime import IBMBackend
-
-
-class Journal(Protocol):
-    """Where it is told what happens."""
-
-    def tell(self, happening: Happening) -> None:
-        """Take note of it, at once; never raises."""
-        ...
 
 
 class SessionHolder(Protocol):

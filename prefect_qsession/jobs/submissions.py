@@ -21,18 +21,13 @@ from prefect_qsession.exceptions import (
     ServiceError,
     SessionLost,
 )
+from prefect_qsession.ibm.codes import SESSION_CLOSED_CODES
 from prefect_qsession.jobs.duplicates import Duplicates
 from prefect_qsession.jobs.job_requests import Request, Submission
 from prefect_qsession.jobs.known_jobs import KnownJobs
 from prefect_qsession.jobs.packed_submissions import PackedSubmissions
 from prefect_qsession.jobs.packing import position_of
-from prefect_qsession.jobs.reattachment import (
-    MAX_TAGS,
-    OWN_TAGS,
-    SESSION_CLOSED_CODES,
-    JobIdentity,
-    Ordinals,
-)
+from prefect_qsession.jobs.reattachment import MAX_TAGS, OWN_TAGS, JobIdentity, Ordinals
 from prefect_qsession.jobs.session_holders import SessionHolder
 from prefect_qsession.prefect_api.callers import current_caller
 from prefect_qsession.prefect_api.owners import Owner, runs_before

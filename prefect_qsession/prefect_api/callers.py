@@ -1,17 +1,15 @@
 """Which of Prefect's runs a request comes from, and in which attempt each of them is."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextvars import Token
 from typing import TypeVar, cast
 
 from prefect.context import ContextModel, FlowRunContext, TaskRunContext
 
-from prefect_qsession.jobs.reattachment import Caller
-
 C = TypeVar("C", bound=ContextModel)
 
 
-def current_caller() -> Caller:
+def current_caller() -> tuple[tuple[Hashable, int], ...]:
     """Return the task and flow runs that are entered here, outermost last, with their attempts."""
     tasks = ((context.task_run.id, context.task_run.run_count) for context in tasks_around())
     flows = ((run.id, run.run_count) for context in flows_around() if (run := context.flow_run))

@@ -32,7 +32,6 @@ from prefect_qsession.reporting.happenings import (
 )
 from prefect_qsession.reporting.reporter import Reporter
 from prefect_qsession.reporting.story import line_of
-from prefect_qsession.workers.news import News
 
 logger = get_logger("qsession.journal")
 
@@ -84,11 +83,11 @@ class RunJournal:
             owner.logger.log(*line)
         self._enter(_Told(happening, datetime.now(UTC), copy_context()))
 
-    def hear(self, news: News) -> None:
+    def hear(self, happening: Happening, at: datetime) -> None:
         """Leave to the thread what a worker has told: it has logged and announced it itself."""
         if self._owner() is None:
             return
-        self._enter(_Told(news.happening, news.at, copy_context(), is_announced=True))
+        self._enter(_Told(happening, at, copy_context(), is_announced=True))
 
     @contextmanager
     def opening(self) -> Iterator[None]:

@@ -17,7 +17,6 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 
 from prefect_qsession.config.backends import LeastBusy
-from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.prefect_api.callers import flows_around
@@ -37,6 +36,7 @@ from prefect_qsession.workers.receptions import Reception
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend
 
+    from prefect_qsession.ibm.service import Runtime
     from prefect_qsession.release.safeguards import SafeguardedSession
 
 _current: ContextVar["FlowRunSession | None"] = ContextVar(
@@ -123,13 +123,13 @@ class FlowRunSession:
             return self._submissions
 
     def invitation(
-        self, credentials: str | QiskitRuntimeCredentials | None, backend: str | LeastBusy
+        self, make_runtime: "Callable[[str | LeastBusy], Runtime]", backend: str | LeastBusy
     ) -> Invitation:
         """
         Return what a task that runs in another process takes along, to join the session.
 
         Args:
-            credentials: With which it reaches the service.
+            make_runtime: Makes its way to the service.
             backend: As it was asked for.
 
         Raises:
@@ -142,7 +142,7 @@ class FlowRunSession:
             if self._reception is None:
                 self._reception = Reception(held, held.owner)
                 self._reception.start()
-            return self._reception.invitation(credentials, backend)
+            return self._reception.invitation(make_runtime, backend)
 
     def stop_answering(self) -> None:
         """Leave tasks in other processes without an answer from now on."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from prefect_qsession.config.modes import lets_next_be_tried, modes_to_try
+from prefect_qsession.config.modes import modes_to_try
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import ServiceError, SessionNotOpen
+from prefect_qsession.ibm.codes import lets_next_be_tried
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.reporting.happenings import Journal, ModeFallback

@@ -6,10 +6,11 @@ knows nothing of the flow's own. The task object itself goes along with every ta
 invitation is put on a copy of it.
 """
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from prefect.context import TaskRunContext
@@ -18,8 +19,10 @@ from prefect.tasks import Task
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
-from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.prefect_api.callers import tasks_around
+
+if TYPE_CHECKING:
+    from prefect_qsession.ibm.service import Runtime
 
 LONGEST_PLACE = 24
 
@@ -40,13 +43,15 @@ class Invitation:
     """
     All that it takes to join a flow run's session.
 
-    It holds a key only if the credentials were never saved: a saved block goes by its name.
+    The way to the service holds a key only if the credentials were never saved: a saved block goes
+    by its name.
     """
 
     flow_run_id: UUID
     """The flow run that the session belongs to."""
     attempt: int
-    credentials: str | QiskitRuntimeCredentials | None
+    make_runtime: "Callable[[str | LeastBusy], Runtime]"
+    """Makes the way to the service, given the backend; works in any process that has the plugin."""
     backend: str | LeastBusy
     policy: ResolvedPolicy
     session: OpenSession | None

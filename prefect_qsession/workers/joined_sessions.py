@@ -17,12 +17,12 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 
 from prefect_qsession.budget.rules import Kind
-from prefect_qsession.budget.spending import Spending, others_of
+from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.backends import LeastBusy
-from prefect_qsession.credentials import runtime_for
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.known_jobs import KnownJobs
+from prefect_qsession.jobs.others import others_of
 from prefect_qsession.jobs.reattachment import JobIdentity, run_tag
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.jobs.waiting import Waiting
@@ -98,7 +98,7 @@ class JoinedSession:
         """Return the backend that the flow's process has chosen; this opens no session."""
         with self._connecting:
             if self._runtime is None:
-                self._runtime = runtime_for(self._invitation.credentials, self._backend_name())
+                self._runtime = self._invitation.make_runtime(self._backend_name())
             return self._runtime.backend()
 
     def acquire(self) -> "Workload":

@@ -6,10 +6,11 @@ It starts with the first task that goes to another process, and ends with the ta
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from httpx import HTTPError
 from prefect.client.orchestration import SyncPrefectClient
@@ -17,11 +18,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import get_logger
 
 from prefect_qsession.budget.rules import Kind
-from prefect_qsession.budget.spending import others_of
 from prefect_qsession.config.backends import LeastBusy
-from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.exceptions import QSessionError, SessionError
-from prefect_qsession.prefect_api.blocks import saved_name
+from prefect_qsession.jobs.others import others_of
+from prefect_qsession.jobs.session_holders import SessionHolder
 from prefect_qsession.prefect_api.clients import impatient_client
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.prefect_api.threads import start_thread
@@ -33,14 +33,14 @@ from prefect_qsession.reporting.happenings import (
     JobReattached,
     JobSubmitted,
 )
-from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.reporting.journal import RunJournal
 from prefect_qsession.workers.invitations import Invitation, OpenSession
 from prefect_qsession.workers.journal import LINGER_SECONDS, NEWS_EVERY_SECONDS
 from prefect_qsession.workers.mailbox import Question, Reply, reply, take
 from prefect_qsession.workers.news import News
 
 if TYPE_CHECKING:
-    from prefect_qsession.release.safeguards import SafeguardedSession
+    from prefect_qsession.ibm.service import Runtime
 
 logger = get_logger("qsession.reception")
 
@@ -52,6 +52,20 @@ REST_SECONDS = 3.0
 
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two looks, however seldom the monitor looks: a worker does not wait for ever."""
+
+
+class FlowProcess(SessionHolder, Protocol):
+    """What the flow's own process has of its session, for its workers."""
+
+    @property
+    def journal(self) -> RunJournal:
+        """What workers tell is heard here."""
+        ...
+
+    @property
+    def open_session(self) -> Any:
+        """The session that takes jobs, None if there is none."""
+        ...
 
 
 class Reception:
@@ -67,7 +81,7 @@ class Reception:
         owner: The flow run that they belong to.
     """
 
-    def __init__(self, held: HeldSession, owner: Owner) -> None:
+    def __init__(self, held: FlowProcess, owner: Owner) -> None:
         self._held = held
         self._owner = owner
         self._flow_run_id = owner.flow_run_id
@@ -82,20 +96,20 @@ class Reception:
         self._has_heard_all = False
 
     def invitation(
-        self, credentials: str | QiskitRuntimeCredentials | None, backend: str | LeastBusy
+        self, make_runtime: "Callable[[str | LeastBusy], Runtime]", backend: str | LeastBusy
     ) -> Invitation:
         """
         Return what the next task that is submitted takes along.
 
         Args:
-            credentials: With which it reaches the service.
+            make_runtime: Makes its way to the service.
             backend: As it was asked for.
         """
         session = self._held.open_session
         return Invitation(
             flow_run_id=self._flow_run_id,
             attempt=self._owner.flow_run.run_count,
-            credentials=saved_name(credentials) or credentials,
+            make_runtime=make_runtime,
             backend=backend,
             policy=self._held.policy,
             session=self._told(session) if session else None,
@@ -169,7 +183,7 @@ class Reception:
                 return
         # Nobody would finish the report again.
         if not self._has_heard_all:
-            held.journal.hear(news)
+            held.journal.hear(news.happening, news.at)
 
     def _look_every(self) -> float:
         if self._held.open_session is None:
@@ -184,7 +198,7 @@ class Reception:
         name: str = self._held.backend().name
         return name
 
-    def _told(self, session: "SafeguardedSession") -> OpenSession:
+    def _told(self, session: Any) -> OpenSession:
         return OpenSession(self._held.backend().name, session.session_id, session.mode)
 
     def _attend(self, question: Question) -> None:

@@ -7,9 +7,10 @@ from qiskit_ibm_runtime import Batch, Session
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.config.modes import Mode, lets_next_be_tried
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.emulator import Answer, Fault, InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import ServiceUnavailable, SessionRefused, Unauthorized
+from prefect_qsession.ibm.codes import lets_next_be_tried
 from prefect_qsession.ibm.released import find_session
 from prefect_qsession.ibm.service import Runtime, connect
 from prefect_qsession.jobs.reattachment import run_tag

@@ -2,13 +2,14 @@
 
 import pytest
 
-from prefect_qsession.config.modes import Mode, lets_next_be_tried, modes_to_try
+from prefect_qsession.config.modes import Mode, modes_to_try
 from prefect_qsession.exceptions import (
     ServiceError,
     ServiceUnavailable,
     SessionRefused,
     Unauthorized,
 )
+from prefect_qsession.ibm.codes import lets_next_be_tried
 
 
 @pytest.mark.parametrize(

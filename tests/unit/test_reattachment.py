@@ -6,17 +6,15 @@ from uuid import UUID
 
 import pytest
 
+from prefect_qsession.ibm.codes import PASSING_CODES, Standing, standing_of
 from prefect_qsession.jobs.reattachment import (
     ANSWERS,
     MAX_TAGS,
     OWN_TAGS,
-    PASSING_CODES,
     Answer,
     JobIdentity,
     Ordinals,
-    Standing,
     best_of,
-    standing_of,
 )
 
 FLOW_RUN = UUID("12345678-1234-5678-1234-567812345678")
