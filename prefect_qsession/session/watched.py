@@ -2,23 +2,43 @@
 
 import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prefect_qsession.budget.rules import Kind
+from prefect_qsession.budget.spending import Spending
 from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.jobs.reattachment import run_tag
+from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.reporting.report import BudgetUse
 
 if TYPE_CHECKING:
-    from prefect_qsession.session.held_sessions import HeldSession
+    from qiskit_ibm_runtime import IBMBackend
+
+    from prefect_qsession.release.safeguards import SafeguardedSession
 
 NAMES = {Kind.QPU: "QPU budget", Kind.SESSION: "Session budget"}
+
+
+class Held(Protocol):
+    """What holds the session."""
+
+    owner: Owner | None
+    spending: Spending
+
+    @property
+    def session(self) -> "SafeguardedSession | None":
+        """The latest session, if the service has opened one."""
+        ...
+
+    def backend(self) -> "IBMBackend":
+        """Return the backend; this opens no session."""
+        ...
 
 
 class WatchedSession:
     """Answer a report's questions about a held session."""
 
-    def __init__(self, held: "HeldSession") -> None:
+    def __init__(self, held: Held) -> None:
         self._held = held
 
     def budgets(self) -> list[BudgetUse]:
