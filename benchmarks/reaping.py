@@ -81,8 +81,8 @@ def measure(entries: int, flow_runs: int) -> dict[str, Any]:
 
 def reap() -> dict[str, Any]:
     """Run one pass in this process, and return what it took."""
+    from prefect_qsession.ibm.records import RuntimeInstance  # noqa: PLC0415
     from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415 - Prefect reads the environment
-    from prefect_qsession.release.ports import RuntimeInstance  # noqa: PLC0415
     from prefect_qsession.release.processes import liveness  # noqa: PLC0415
     from prefect_qsession.release.reaping import Reaper  # noqa: PLC0415
     from prefect_qsession.release.releasing import Releaser  # noqa: PLC0415

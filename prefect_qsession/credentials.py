@@ -117,7 +117,7 @@ class QiskitRuntimeCredentials(CredentialsBlock):
         return cls(**{name: value for name, value in fields.items() if value})
 
     def account(self) -> RuntimeAccount:
-        """Return the account in plain words, for the gateway."""
+        """Return the account in plain words."""
         return RuntimeAccount(
             api_key=self.api_key.get_secret_value(),
             instance=self.instance,

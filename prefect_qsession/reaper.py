@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect_qsession.credentials import load_credentials
+from prefect_qsession.ibm.records import RuntimeInstance
 from prefect_qsession.release.aftermath import tell_released
 from prefect_qsession.release.ledger import Ledger
-from prefect_qsession.release.ports import RuntimeInstance
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.reaping import Reaper
 from prefect_qsession.release.records import LedgerEntry

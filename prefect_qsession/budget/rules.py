@@ -2,7 +2,7 @@
 What the jobs and sessions of one flow run have cost so far, and whether another job may be asked
 for.
 
-Pure policy: what is charged and billed is told to it, and so is the time.
+Pure: what is charged and billed is told to it, and so is the time.
 """
 
 from collections.abc import Hashable, Mapping

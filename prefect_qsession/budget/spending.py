@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from prefect_qsession.budget.rules import Budget, Kind, Verdict
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import BudgetExceeded, ServiceError
-from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.ibm.records import RuntimeSession
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
@@ -33,24 +33,6 @@ class Charge(NamedTuple):
 ReadOthers = Callable[[Callable[[str], bool], Collection[str]], Sequence[Charge]]
 """Asks the service what jobs were charged; called with whether a job is accounted for already, and
 the jobs that were not settled last time."""
-
-
-class BilledSession(Protocol):
-    """A session whose time is billed."""
-
-    @property
-    def session_id(self) -> str:
-        """The service's id of the session."""
-        ...
-
-    @property
-    def mode(self) -> Mode:
-        """How the jobs in it belong together."""
-        ...
-
-    def details(self) -> SessionDetails:
-        """Ask the service how it stands."""
-        ...
 
 
 class Spending:
@@ -165,12 +147,12 @@ class Spending:
         self._budget.charge(request, job.job_id(), seconds)
         self._look_at(Kind.QPU)
 
-    def charge_session(self, session: BilledSession) -> None:
+    def charge_session(self, session: RuntimeSession) -> None:
         """Ask what a session of an earlier attempt was billed."""
         usage = session.details().usage_seconds
         self._budget.read_session(session.session_id, usage, time.monotonic(), is_running=False)
 
-    def read(self, session: BilledSession) -> float | None:
+    def read(self, session: RuntimeSession) -> float | None:
         """Ask what an open session has used; None if the service does not tell."""
         details = session.details()
         self._budget.read_session(
@@ -181,18 +163,18 @@ class Spending:
         )
         return details.usage_seconds
 
-    def is_over(self, session: BilledSession) -> bool:
+    def is_over(self, session: RuntimeSession) -> bool:
         """Whether an open session has used up what all may be billed; asks when it is time to."""
         if self._budget.wants_reading(time.monotonic()):
             with suppress(ServiceError):
                 self.read(session)
         return self._look_at(Kind.SESSION) is Verdict.EXCEEDED
 
-    def session_ended(self, session: BilledSession) -> None:
+    def session_ended(self, session: RuntimeSession) -> None:
         """Bill no more time to a session, whatever was read last."""
         self._budget.read_session(session.session_id, None, time.monotonic(), is_running=False)
 
-    def session_lost(self, session: BilledSession) -> None:
+    def session_lost(self, session: RuntimeSession) -> None:
         """Take in what a session was billed that the service has ended; ask, if that counts."""
         if self.counts_sessions:
             with suppress(ServiceError):

@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from prefect_qsession.exceptions import QSessionError
-from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.ibm.records import RuntimeInstance, SessionDetails
 from prefect_qsession.reaper import connect
 from prefect_qsession.release.ledger import Ledger
-from prefect_qsession.release.ports import RuntimeInstance
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.records import LedgerEntry, Liveness
 

@@ -1,9 +1,11 @@
-"""What goes into this room, and comes out of it, as frozen data."""
+"""What others see of this room: frozen data, and Protocols of a session and an instance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
+
+from prefect_qsession.config.modes import Mode
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,42 @@ class InstanceDetails:
     consumed_seconds: float
     limit_seconds: float | None
     limit_reached: bool
+
+
+class RuntimeSession(Protocol):
+    """One session that the service has opened. Every method may raise a `ServiceError`."""
+
+    @property
+    def session_id(self) -> str:
+        """The service's id of the session."""
+        ...
+
+    @property
+    def mode(self) -> Mode:
+        """How the jobs in it belong together."""
+        ...
+
+    def close(self) -> None:
+        """Take no new jobs and let accepted ones finish; safe to repeat."""
+        ...
+
+    def cancel(self) -> None:
+        """Take no new jobs and drop those that have not started; safe to repeat."""
+        ...
+
+    def details(self) -> SessionDetails:
+        """Ask the service how the session stands."""
+        ...
+
+
+class RuntimeInstance(Protocol):
+    """One instance of the service, asked for sessions that another process opened."""
+
+    @property
+    def instance_crn(self) -> str:
+        """The instance that is asked."""
+        ...
+
+    def find(self, session_id: str) -> RuntimeSession | None:
+        """Return a session; None if there is none of that id. May raise a `ServiceError`."""
+        ...

@@ -1,4 +1,4 @@
-"""Whether a flow run asks anything of its session. Pure policy: the time is passed in."""
+"""Whether a flow run asks anything of its session. Pure: the time is passed in."""
 
 from threading import Lock
 

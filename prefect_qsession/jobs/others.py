@@ -18,11 +18,7 @@ def others_of(flow_run_id: UUID, backend: "Callable[[], IBMBackend]") -> ReadOth
         from prefect_qsession.ibm.charges import run_charges  # noqa: PLC0415 - slow to import
 
         found = run_charges(backend().service, run_tag(flow_run_id), is_known, awaited)
-        return [Charge(job.job_id, _request(job.tags), job.seconds) for job in found]
+        known = [(job, JobIdentity.from_tags(job.tags)) for job in found]
+        return [Charge(job.job_id, it.request if it else None, job.seconds) for job, it in known]
 
     return read
-
-
-def _request(tags: Collection[str]) -> str | None:
-    identity = JobIdentity.from_tags(tags)
-    return identity.request if identity else None

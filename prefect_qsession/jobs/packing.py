@@ -1,7 +1,7 @@
 """
 Which requests travel together as one job, and where in it each of them is.
 
-Pure policy. What is asked for within a short window, alike in all but its PUB, goes into one pack.
+Pure. What is asked for within a short window, alike in all but its PUB, goes into one pack.
 A pack's job carries a mark of each member in its tags: so an attempt that packs in another way, or
 not at all, still finds what each request was answered by.
 """

@@ -1,7 +1,7 @@
 """
 Which job answers a request of a flow run: one that it has submitted before, or a new one.
 
-Pure policy. A request is known by what it asks and by its place in the flow run, and both are
+Pure. A request is known by what it asks and by its place in the flow run, and both are
 carried in its job's tags: so the service itself keeps the record, written by the very request that
 submits the job.
 """

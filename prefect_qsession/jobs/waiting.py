@@ -1,7 +1,7 @@
 """
 When to ask a job how it stands: when that is worth a request, not on a fixed beat.
 
-Pure policy: the time is passed in. The client by itself asks on a beat, at once and then every
+Pure: the time is passed in. The client by itself asks on a beat, at once and then every
 100 ms in a session, so that a QPU whose job is over waits for half a beat on average. What is here
 asks when the time that would be lost by not asking has grown to what a question is worth. So it
 asks seldom while the job cannot be over yet, by all that the session's jobs have taken so far, and

@@ -1,46 +1,11 @@
-"""What the policies need from the outside world, as Protocols; the adapters provide it."""
+"""What the rules of releasing ask of the ledger, as a Protocol."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.release.records import LedgerEntry
-
-
-class RuntimeSession(Protocol):
-    """One session that the service has opened. Every method may raise a `ServiceError`."""
-
-    @property
-    def session_id(self) -> str:
-        """The service's id of the session."""
-        ...
-
-    def close(self) -> None:
-        """Take no new jobs and let accepted ones finish; safe to repeat."""
-        ...
-
-    def cancel(self) -> None:
-        """Take no new jobs and drop those that have not started; safe to repeat."""
-        ...
-
-    def details(self) -> SessionDetails:
-        """Ask the service how the session stands."""
-        ...
-
-
-class RuntimeInstance(Protocol):
-    """One instance of the service, asked for sessions that another process opened."""
-
-    @property
-    def instance_crn(self) -> str:
-        """The instance that is asked."""
-        ...
-
-    def find(self, session_id: str) -> RuntimeSession | None:
-        """Return a session; None if there is none of that id. May raise a `ServiceError`."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """
 Which sessions of the ledger nobody else will release, and when that is certain enough to act.
 
-Pure policy. The decision is a table over what is seen of a session's flow run and process. It is
+Pure. The decision is a table over what is seen of a session's flow run and process. It is
 taken without comparing clocks, and taken again from a new look right before a session is released,
 so that what another machine does meanwhile is not undone.
 """

@@ -1,7 +1,7 @@
 """
 Release sessions that another process opened, from what the ledger says of them.
 
-Pure policy: it knows the ledger and the service by their ports alone.
+Pure: it knows the ledger and the service by their ports alone.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from prefect_qsession.exceptions import (
     QSessionError,
     ServiceUnavailable,
 )
-from prefect_qsession.release.ports import RuntimeInstance, SessionLedger
+from prefect_qsession.ibm.records import RuntimeInstance
+from prefect_qsession.release.ports import SessionLedger
 from prefect_qsession.release.records import LedgerEntry
 from prefect_qsession.states import Outcome
 

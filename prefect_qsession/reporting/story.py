@@ -1,7 +1,7 @@
 """
 The log of a flow run's session: each thing once, at the level it deserves, with its ids.
 
-Pure policy: from a happening to a line. Who watches a flow run reads INFO and above; what every job
+Pure: from a happening to a line. Who watches a flow run reads INFO and above; what every job
 does is DEBUG, for its task run is in the log already.
 """
 

@@ -209,7 +209,7 @@ class HeldSession:
 
     def _open_safeguarded(self) -> "SafeguardedSession":
         from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415 - as below
-        from prefect_qsession.release.safeguards import SafeguardedSession  # noqa: PLC0415 - imports the gateway, slowly
+        from prefect_qsession.release.safeguards import SafeguardedSession  # noqa: PLC0415 - imports the client, slowly
 
         owner = self.owner
         if owner is None:

@@ -2,7 +2,7 @@
 The life of one flow run's session: opened by whoever needs it first, opened anew when the service
 has ended it, released once, whoever asks.
 
-Pure policy: it knows neither Prefect nor the Runtime client, only the table of states and a way to
+Pure: it knows neither Prefect nor the Runtime client, only the table of states and a way to
 open. Decisions are taken under a lock, requests are made outside it.
 """
 
@@ -11,7 +11,7 @@ from threading import Condition
 from typing import Generic, TypeVar
 
 from prefect_qsession.exceptions import SessionLost, SessionNotOpen
-from prefect_qsession.release.ports import RuntimeSession
+from prefect_qsession.ibm.records import RuntimeSession
 from prefect_qsession.states import Outcome, SessionEvent, SessionState, advance
 
 S = TypeVar("S", bound=RuntimeSession)

@@ -1,4 +1,4 @@
-"""Sessions, batches and plain jobs at the gateway, on a plan that has all and one that has not."""
+"""Sessions, batches and plain jobs at the service, on a plan that has all and one that has not."""
 
 from uuid import uuid4
 

@@ -10,7 +10,7 @@ from prefect_qsession.settings import QSessionSettings
 
 
 class Charge(NamedTuple):
-    """As the gateway tells it."""
+    """As the service tells it."""
 
     job_id: str
     request: str
