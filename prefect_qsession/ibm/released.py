@@ -21,16 +21,11 @@ class ServiceInstance:
     @property
     def instance_crn(self) -> str:
         """The instance that the service asks."""
-        return active_instance(self._service)
+        return str(self._service.active_instance())
 
     def find(self, session_id: str) -> GatewaySession | None:
         """Return a session or batch of the instance; see `find_session`."""
         return find_session(self._service, session_id)
-
-
-def active_instance(service: QiskitRuntimeService) -> str:
-    """Return the CRN of the instance that the service asks."""
-    return str(service.active_instance())
 
 
 def find_session(service: QiskitRuntimeService, session_id: str) -> GatewaySession | None:

@@ -31,14 +31,6 @@ class Journal(Protocol):
         ...
 
 
-class JobState(StrEnum):
-    """How a job ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 class ReleasedBy(StrEnum):
     """Who released a session."""
 
