@@ -163,7 +163,8 @@ def _drawing_seconds(iterations: int) -> float:
     """Return what it takes to write a report of so many iterations; the thread does that."""
     from prefect_qsession.config.modes import Mode  # noqa: PLC0415
     from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
-    from prefect_qsession.reporting.report import RunReport, markdown  # noqa: PLC0415
+    from prefect_qsession.reporting.report.markdown import markdown  # noqa: PLC0415
+    from prefect_qsession.reporting.report.model import RunReport  # noqa: PLC0415
 
     now = datetime.now(UTC)
     report = RunReport()

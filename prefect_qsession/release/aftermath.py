@@ -15,7 +15,7 @@ from prefect_qsession.release.releasing import Reaped, Result
 from prefect_qsession.reporting.artifacts import RunArtifacts
 from prefect_qsession.reporting.events import About, announce, by_guardian
 from prefect_qsession.reporting.happenings import ReleasedBy, SessionReleased
-from prefect_qsession.reporting.report import is_over
+from prefect_qsession.reporting.report.lives import is_over
 from prefect_qsession.states import Outcome
 
 logger = get_logger("qsession.aftermath")

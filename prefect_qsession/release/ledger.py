@@ -26,8 +26,7 @@ from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.prefect_api.clients import bare_request, impatient_client
 from prefect_qsession.prefect_api.owners import TAG
 from prefect_qsession.prefect_api.requests import HttpRequest
-from prefect_qsession.release.ports import FlowRunProgress
-from prefect_qsession.release.records import LedgerEntry
+from prefect_qsession.release.records import FlowRunProgress, LedgerEntry
 
 VERSION = 1
 """Of what a variable holds; another one is left alone, and told of in the log."""

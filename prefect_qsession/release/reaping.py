@@ -13,8 +13,13 @@ from enum import StrEnum
 from uuid import UUID
 
 from prefect_qsession.exceptions import LedgerUnavailable
-from prefect_qsession.release.ports import FlowRunProgress, SessionLedger
-from prefect_qsession.release.records import LedgerEntry, Liveness, ProcessIdentity
+from prefect_qsession.release.records import (
+    FlowRunProgress,
+    LedgerEntry,
+    Liveness,
+    ProcessIdentity,
+    SessionLedger,
+)
 from prefect_qsession.release.releasing import Reaped, Releaser, Result
 from prefect_qsession.states import Outcome
 

@@ -1,9 +1,10 @@
-"""What is known of an open session outside its process, as frozen data."""
+"""What is known of an open session outside its process, as frozen data; and who keeps it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from prefect_qsession.ibm.records import ServiceAccess
@@ -80,3 +81,41 @@ class LedgerEntry:
     def deadline(self) -> datetime:
         """When the service ends it, had its first job started at once; a queue makes it later."""
         return self.opened_at + timedelta(seconds=self.max_time_seconds)
+
+
+@dataclass(frozen=True)
+class FlowRunProgress:
+    """How far a flow run is."""
+
+    state_type: str | None
+    """Prefect's word, as in RUNNING or COMPLETED; None before it has any state."""
+    run_count: int
+    """How many attempts have begun."""
+
+
+class SessionLedger(Protocol):
+    """Which sessions are open, for every process. Any method may raise `LedgerUnavailable`."""
+
+    def record(self, entry: LedgerEntry) -> None:
+        """Keep the entry, in the place of an earlier one of the same session; safe to repeat."""
+        ...
+
+    def beat(self, entry: LedgerEntry) -> bool:
+        """Send a sign of life, unlike every earlier one; return False if the entry is gone."""
+        ...
+
+    def forget(self, session_id: str) -> None:
+        """Drop the entry, if there is one."""
+        ...
+
+    def find(self, session_id: str) -> LedgerEntry | None:
+        """Return the entry of one session."""
+        ...
+
+    def entries(self, flow_run_id: UUID | None = None) -> list[LedgerEntry]:
+        """Return all entries, or those whose flow run, or root flow run, this is."""
+        ...
+
+    def flow_runs(self, flow_run_ids: Iterable[UUID]) -> Mapping[UUID, FlowRunProgress]:
+        """Return how far these flow runs are; those that do not exist are left out."""
+        ...

@@ -16,8 +16,7 @@ from prefect_qsession.exceptions import (
     ServiceUnavailable,
 )
 from prefect_qsession.ibm.records import RuntimeInstance
-from prefect_qsession.release.ports import SessionLedger
-from prefect_qsession.release.records import LedgerEntry
+from prefect_qsession.release.records import LedgerEntry, SessionLedger
 from prefect_qsession.states import Outcome
 
 

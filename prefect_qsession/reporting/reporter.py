@@ -13,7 +13,10 @@ from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.prefect_api.owners import Owner, tag_flow_run
 from prefect_qsession.reporting.artifacts import RunArtifacts
 from prefect_qsession.reporting.happenings import Happening, SessionOpened
-from prefect_qsession.reporting.report import BudgetUse, RunReport, job_rows, markdown
+from prefect_qsession.reporting.report.lives import BudgetUse
+from prefect_qsession.reporting.report.markdown import markdown
+from prefect_qsession.reporting.report.model import RunReport
+from prefect_qsession.reporting.report.tables import job_rows
 
 logger = get_logger("qsession.reporter")
 

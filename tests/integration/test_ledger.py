@@ -31,9 +31,8 @@ from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.guardian.messages import guard
 from prefect_qsession.release.guardian.sidecar import deliver, send_request
 from prefect_qsession.release.ledger import PAGE, Ledger
-from prefect_qsession.release.ports import FlowRunProgress, SessionLedger
 from prefect_qsession.release.processes import this_process
-from prefect_qsession.release.records import Ward
+from prefect_qsession.release.records import FlowRunProgress, SessionLedger, Ward
 from tests.memory_ledger import MemoryLedger, make_entry
 
 

@@ -37,7 +37,7 @@ PURE = {
     "budget": "rules",
     "reporting": "happenings story report.curve report.lives report.markdown report.model"
     " report.savings report.series report.svg report.tables report.timeline report.words",
-    "release": "ports reaping records releasing",
+    "release": "reaping records releasing",
     "jobs": "activity packing reattachment waiting",
     "session": "lifecycle",
     "doctor": "findings",

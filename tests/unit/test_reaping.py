@@ -13,9 +13,8 @@ from prefect_qsession.exceptions import (
     UnknownBlock,
 )
 from prefect_qsession.ibm.records import SessionDetails
-from prefect_qsession.release.ports import FlowRunProgress
 from prefect_qsession.release.reaping import VERDICTS, FlowRunStanding, Reaper, standing_of
-from prefect_qsession.release.records import Liveness
+from prefect_qsession.release.records import FlowRunProgress, Liveness
 from prefect_qsession.release.releasing import Releaser
 from prefect_qsession.states import Outcome
 from tests.memory_ledger import THEN, MemoryLedger, make_entry

@@ -29,11 +29,13 @@ from prefect_qsession.reporting.happenings import (
     SessionStarted,
     Tracked,
 )
-from prefect_qsession.reporting.report import BudgetUse, RunReport, is_over, job_rows, markdown
 from prefect_qsession.reporting.report.curve import curve
-from prefect_qsession.reporting.report.lives import Stage
+from prefect_qsession.reporting.report.lives import BudgetUse, Stage, is_over
+from prefect_qsession.reporting.report.markdown import markdown
+from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.series import MOST_POINTS, Series
 from prefect_qsession.reporting.report.svg import WIDTH, ticks, time_ticks
+from prefect_qsession.reporting.report.tables import job_rows
 from prefect_qsession.reporting.report.timeline import Bar, merged, timeline
 from prefect_qsession.reporting.report.words import duration, plain
 from prefect_qsession.states import Outcome, SessionState
