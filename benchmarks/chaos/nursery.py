@@ -33,7 +33,7 @@ IMPORTED = (
     "prefect.flow_engine",
     "prefect.task_engine",
     "prefect.telemetry.run_telemetry",
-    "prefect_qsession.ibm.released",
+    "prefect_qsession.ibm.service",
     "prefect_qsession.ibm.primitives",
     "prefect_qsession.ibm.fingerprints",
     "prefect_qsession.reaper",
