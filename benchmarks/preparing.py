@@ -25,8 +25,8 @@ from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
 from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 
 from benchmarks._results import Measured, Options, run
-from prefect_qsession.adapters.gateway.encodings import EncodedExecutor
-from prefect_qsession.adapters.gateway.programs import PreparedPrograms
+from prefect_qsession.ibm.encodings import EncodedExecutor
+from prefect_qsession.ibm.programs import PreparedPrograms
 
 DEVICES = {"5": FakeManilaV2, "127": FakeSherbrooke}
 PRIMITIVES = {

@@ -20,7 +20,7 @@ from benchmarks._servers import prefect_server
 from tests.harness.processes import peak_mib, resident_mib
 
 if TYPE_CHECKING:
-    from prefect_qsession.vocabulary.records import LedgerEntry
+    from prefect_qsession.release.records import LedgerEntry
 
 
 def measure(options: Options) -> Measured:
@@ -45,11 +45,11 @@ def measure(options: Options) -> Measured:
 
 def reap() -> dict[str, Any]:
     """Run one pass in this process, and return what it took."""
-    from prefect_qsession.adapters.ledger import Ledger  # noqa: PLC0415 - Prefect reads the environment
-    from prefect_qsession.adapters.processes import liveness  # noqa: PLC0415
-    from prefect_qsession.policy.reaping import Reaper  # noqa: PLC0415
-    from prefect_qsession.policy.releasing import Releaser  # noqa: PLC0415
-    from prefect_qsession.vocabulary.ports import RuntimeInstance  # noqa: PLC0415
+    from prefect_qsession.ibm.records import RuntimeInstance  # noqa: PLC0415
+    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415 - Prefect reads the environment
+    from prefect_qsession.release.processes import liveness  # noqa: PLC0415
+    from prefect_qsession.release.reaping import Reaper  # noqa: PLC0415
+    from prefect_qsession.release.releasing import Releaser  # noqa: PLC0415
 
     def refuse(thing: object) -> RuntimeInstance:
         raise SystemExit(f"Nothing should be waited for or released here: {thing}")
@@ -79,7 +79,7 @@ def _fill(entries: int, flow_runs: int) -> None:
     from prefect.settings import PREFECT_HOME  # noqa: PLC0415
     from prefect.states import Running  # noqa: PLC0415
 
-    from prefect_qsession.adapters.ledger import Ledger  # noqa: PLC0415
+    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415
 
     @flow
     def held() -> None:
@@ -125,8 +125,8 @@ def _insert(database: sqlite3.Connection, table: str, row: Mapping[str, Any]) ->
 
 
 def _entry(number: int, flow_run_id: UUID) -> "LedgerEntry":
-    from prefect_qsession.adapters.processes import this_process  # noqa: PLC0415
-    from prefect_qsession.vocabulary.records import LedgerEntry  # noqa: PLC0415
+    from prefect_qsession.release.processes import this_process  # noqa: PLC0415
+    from prefect_qsession.release.records import LedgerEntry  # noqa: PLC0415
 
     here = this_process()
     return LedgerEntry(

@@ -46,7 +46,7 @@ def _costs(iterations: int) -> list[float]:
     from prefect import task  # noqa: PLC0415
 
     from prefect_qsession import QiskitRuntimeCredentials, session_flow, track  # noqa: PLC0415
-    from prefect_qsession.sessions.flow_run_sessions import session_here  # noqa: PLC0415
+    from prefect_qsession.session.flow_run_sessions import session_here  # noqa: PLC0415
 
     @task
     def iterate(number: int) -> float:
@@ -76,11 +76,11 @@ def tell_nobody(iterations: int) -> None:
     from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415
     from prefect.logging.loggers import get_logger  # noqa: PLC0415
 
-    from prefect_qsession.adapters.journal import RunJournal  # noqa: PLC0415
-    from prefect_qsession.adapters.owners import Owner  # noqa: PLC0415
-    from prefect_qsession.adapters.reporter import Reporter  # noqa: PLC0415
-    from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
-    from prefect_qsession.vocabulary.modes import Mode  # noqa: PLC0415
+    from prefect_qsession.config.modes import Mode  # noqa: PLC0415
+    from prefect_qsession.prefect_api.owners import Owner  # noqa: PLC0415
+    from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
+    from prefect_qsession.reporting.journal import RunJournal  # noqa: PLC0415
+    from prefect_qsession.reporting.reporter import Reporter  # noqa: PLC0415
 
     logger: Any = get_logger("qsession.benchmark")
     owner = Owner(FlowRun(flow_id=uuid4(), name="away"), logger, read_state=lambda: None)
@@ -115,7 +115,7 @@ class _Nothing:
 
 def _facts() -> tuple[Any, Any, Any]:
     """Return what is told of a job, before and after it runs."""
-    from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
+    from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
 
     job_id = uuid4().hex
     submitted = told.JobSubmitted(job_id, "measured", "estimator")
@@ -124,9 +124,10 @@ def _facts() -> tuple[Any, Any, Any]:
 
 def _drawing_seconds(iterations: int) -> float:
     """Return what it takes to write a report of so many iterations; the thread does that."""
-    from prefect_qsession.policy.report import RunReport, markdown  # noqa: PLC0415
-    from prefect_qsession.vocabulary import happenings as told  # noqa: PLC0415
-    from prefect_qsession.vocabulary.modes import Mode  # noqa: PLC0415
+    from prefect_qsession.config.modes import Mode  # noqa: PLC0415
+    from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
+    from prefect_qsession.reporting.report.markdown import markdown  # noqa: PLC0415
+    from prefect_qsession.reporting.report.model import RunReport  # noqa: PLC0415
 
     now = datetime.now(UTC)
     report = RunReport()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.drawing import Drawing, Point
-from prefect_qsession.vocabulary.states import FINAL, TRANSITIONS, SessionState
+from prefect_qsession.states import FINAL, TRANSITIONS, SessionState
 
 PICTURES = Path(__file__).parent / "pictures"
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from prefect_qsession.vocabulary.options import OPTIONS, Option
+from prefect_qsession.config.options import OPTIONS, Option
 
 PAGE = Path(__file__).parent / "options.md"
 _TABLE = re.compile(r"(?<=\| option of sessions \| \| default \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")

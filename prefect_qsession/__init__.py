@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prefect_qsession.config.backends import LeastBusy
     from prefect_qsession.credentials import QiskitRuntimeCredentials
     from prefect_qsession.decorators import session_flow
     from prefect_qsession.policies import SessionPolicy
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from prefect_qsession.retries import retry_if_it_can_help
     from prefect_qsession.task_runners import SessionTaskRunner
     from prefect_qsession.tracking import track
-    from prefect_qsession.vocabulary.records import LeastBusy
 
 __all__ = [
     "LeastBusy",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LeastBusy": "vocabulary.records",
+    "LeastBusy": "config.backends",
     "QiskitRuntimeCredentials": "credentials",
     "SessionPolicy": "policies",
     "SessionTaskRunner": "task_runners",

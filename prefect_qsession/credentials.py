@@ -8,14 +8,15 @@ from prefect.blocks.abstract import CredentialsBlock
 from prefect.blocks.fields import SecretDict
 from pydantic import ConfigDict, Field, HttpUrl, SecretStr
 
-from prefect_qsession.adapters.blocks import OptionalUrl, load_block
+from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import IncompleteEnvironment, MissingCredentials
-from prefect_qsession.vocabulary.records import LeastBusy, RuntimeAccount
+from prefect_qsession.ibm.records import RuntimeAccount
+from prefect_qsession.prefect_api.blocks import OptionalUrl, load_block
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import QiskitRuntimeService
 
-    from prefect_qsession.adapters.gateway import Runtime
+    from prefect_qsession.ibm.service import Runtime
 
 
 class QiskitRuntimeCredentials(CredentialsBlock):
@@ -116,7 +117,7 @@ class QiskitRuntimeCredentials(CredentialsBlock):
         return cls(**{name: value for name, value in fields.items() if value})
 
     def account(self) -> RuntimeAccount:
-        """Return the account in plain words, for the gateway."""
+        """Return the account in plain words."""
         return RuntimeAccount(
             api_key=self.api_key.get_secret_value(),
             instance=self.instance,
@@ -139,7 +140,7 @@ class QiskitRuntimeCredentials(CredentialsBlock):
             ServiceUnavailable: The service could not be reached.
         """
         # Here, not above: importing the client takes seconds, and loading a block must not.
-        from prefect_qsession.adapters.gateway import connect  # noqa: PLC0415
+        from prefect_qsession.ibm.service import connect  # noqa: PLC0415
 
         return connect(self.account())
 
@@ -164,7 +165,7 @@ def runtime_for(
         UnknownBlock: No block of that name is saved in this Prefect API.
         InvalidBlock: What is saved under that name is not such a block as this version needs.
     """
-    from prefect_qsession.adapters.gateway import Runtime  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.service import Runtime  # noqa: PLC0415 - slow to import
 
     if credentials is None:
         raise MissingCredentials

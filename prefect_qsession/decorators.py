@@ -15,14 +15,14 @@ from prefect.results import ResultSerializer, ResultStorage
 from prefect.task_runners import TaskRunner
 from prefect.utilities.collections import visit_collection
 
+from prefect_qsession.config.backends import LeastBusy
+from prefect_qsession.config.options import OPTIONS, SessionOptions, shows_options
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.hooks import release_recorded_sessions
 from prefect_qsession.policies import SessionPolicy
-from prefect_qsession.sessions.flow_run_sessions import FlowRunSession, session_owned_by
+from prefect_qsession.session.flow_run_sessions import FlowRunSession, session_owned_by
+from prefect_qsession.states import Outcome
 from prefect_qsession.task_runners import SessionTaskRunner
-from prefect_qsession.vocabulary.options import OPTIONS, SessionOptions, shows_options
-from prefect_qsession.vocabulary.records import LeastBusy
-from prefect_qsession.vocabulary.states import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,11 +16,11 @@ from pydantic import (
     create_model,
 )
 
-from prefect_qsession.adapters.blocks import EMPTY_IS_NONE, load_block
+from prefect_qsession.config.options import OPTIONS, Option, SessionOptions, policy_fields
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import InvalidSetting
+from prefect_qsession.prefect_api.blocks import EMPTY_IS_NONE, load_block
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.options import OPTIONS, Option, SessionOptions, policy_fields
-from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 
 def _readable(value: object, info: ValidationInfo) -> object:

@@ -13,13 +13,10 @@ from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
-from prefect_qsession.adapters.gateway import (
-    ClientPrimitive,
-    check_isa,
-    each_circuit_seen_once,
-)
+from prefect_qsession.ibm.circuits import each_circuit_seen_once
+from prefect_qsession.ibm.primitives import ClientPrimitive, check_isa
 from prefect_qsession.jobs.session_jobs import SessionJob
-from prefect_qsession.sessions.flow_run_sessions import AnyFlowRunSession, current_flow_run_session
+from prefect_qsession.session.flow_run_sessions import AnyFlowRunSession, current_flow_run_session
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from prefect_qsession.adapters.ledger import Ledger
-from prefect_qsession.adapters.processes import liveness
 from prefect_qsession.credentials import load_credentials
-from prefect_qsession.policy.reaping import Reaper
-from prefect_qsession.policy.releasing import Reaped, Releaser
-from prefect_qsession.sessions.aftermath import tell_released
+from prefect_qsession.ibm.records import RuntimeInstance
+from prefect_qsession.release.aftermath import tell_released
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.processes import liveness
+from prefect_qsession.release.reaping import Reaper
+from prefect_qsession.release.records import LedgerEntry
+from prefect_qsession.release.releasing import Reaped, Releaser
+from prefect_qsession.reporting.happenings import ReleasedBy
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.happenings import ReleasedBy
-from prefect_qsession.vocabulary.ports import RuntimeInstance
-from prefect_qsession.vocabulary.records import LedgerEntry
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.states import Outcome
 
 PATIENCE_HEARTBEATS = 2.5
 """A heartbeat may be late, and one may be lost."""
@@ -83,6 +83,6 @@ def connect(block_name: str) -> RuntimeInstance:
         ConfigurationError: The block or its instance is not known.
         ServiceError: The service refuses the key, or cannot be reached.
     """
-    from prefect_qsession.adapters.gateway import ServiceInstance  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.released import ServiceInstance  # noqa: PLC0415 - slow to import
 
     return ServiceInstance(load_credentials(block_name).get_service())

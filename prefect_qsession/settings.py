@@ -13,8 +13,8 @@ from typing import Any
 from prefect.settings.base import PrefectBaseSettings, build_settings_config
 from pydantic import Field, create_model
 
-from prefect_qsession.vocabulary.options import OPTIONS, Option, SessionOptions, policy_fields
-from prefect_qsession.vocabulary.records import ResolvedPolicy
+from prefect_qsession.config.options import OPTIONS, Option, SessionOptions, policy_fields
+from prefect_qsession.config.policy import ResolvedPolicy
 
 
 def _setting(option: Option) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -12,18 +13,18 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from prefect_qsession.adapters.blocks import saved_name
-from prefect_qsession.adapters.clients import one_client_for_all_tasks
-from prefect_qsession.adapters.invitations import Invitation, invited
+from prefect_qsession.config.backends import LEAST_BUSY, LeastBusy
+from prefect_qsession.config.options import SessionOptions, policy_fields, shows_options
 from prefect_qsession.credentials import QiskitRuntimeCredentials, runtime_for
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.policies import SessionPolicy, resolve_policy
-from prefect_qsession.sessions.flow_run_sessions import FlowRunSession
-from prefect_qsession.sessions.held_sessions import HeldSession
-from prefect_qsession.sessions.joined_sessions import joined_session
+from prefect_qsession.prefect_api.blocks import saved_name
+from prefect_qsession.prefect_api.clients import one_client_for_all_tasks
+from prefect_qsession.session.flow_run_sessions import FlowRunSession
+from prefect_qsession.session.held_sessions import HeldSession
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.options import SessionOptions, policy_fields, shows_options
-from prefect_qsession.vocabulary.records import LEAST_BUSY, LeastBusy
+from prefect_qsession.workers.invitations import Invitation, invited
+from prefect_qsession.workers.joined_sessions import joined_session
 
 
 class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
@@ -185,7 +186,10 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
             return joined_session("A task", context).invitation_for_child()
         if self.flow_run_session is None:
             raise NotInSessionFlow("A task")
-        return self.flow_run_session.invitation(*self._way_to_service())
+        credentials, backend = self._way_to_service()
+        # A saved block goes by its name, so that its key need not travel.
+        make_runtime = partial(runtime_for, saved_name(credentials) or credentials)
+        return self.flow_run_session.invitation(make_runtime, backend)
 
     def _start_tasks(self) -> None:
         """

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from prefect_qsession.vocabulary.ports import FlowRunProgress
-from prefect_qsession.vocabulary.records import LedgerEntry, ProcessIdentity
+from prefect_qsession.release.records import FlowRunProgress, LedgerEntry, ProcessIdentity
 
 THEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from benchmarks.chaos.service import TrialService
 from benchmarks.chaos.shared import Shared
 from benchmarks.chaos.ways import Draw
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.exceptions import LedgerUnavailable
+from prefect_qsession.release.ledger import Ledger
 from tests.harness import steps
 from tests.harness.flow_calls import FlowCall
 from tests.harness.flow_runs import START_SECONDS, BegunFlowRun, NotRun

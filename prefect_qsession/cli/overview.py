@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from prefect_qsession.adapters.ledger import Ledger
-from prefect_qsession.adapters.processes import liveness
 from prefect_qsession.exceptions import QSessionError
+from prefect_qsession.ibm.records import RuntimeInstance, SessionDetails
 from prefect_qsession.reaper import connect
-from prefect_qsession.vocabulary.ports import RuntimeInstance
-from prefect_qsession.vocabulary.records import LedgerEntry, Liveness, SessionDetails
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.processes import liveness
+from prefect_qsession.release.records import LedgerEntry, Liveness
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prefect_qsession.exceptions import UnknownSession
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.states import Outcome
 
 if TYPE_CHECKING:
     from prefect_qsession.cli.overview import OpenSession
-    from prefect_qsession.policy.releasing import Reaped
+    from prefect_qsession.release.releasing import Reaped
 
 # Prefect takes a second to import and Qiskit two: each command imports what it needs.
 
@@ -95,8 +95,8 @@ def _print_problems(sessions: "list[OpenSession]") -> None:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from prefect_qsession.adapters.ledger import Ledger  # noqa: PLC0415
     from prefect_qsession.reaper import release_recorded  # noqa: PLC0415
+    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415
 
     entry = Ledger().find(options.session_id)
     if entry is None:

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from datetime import timedelta
 
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.doctor.findings import Finding, judge_clocks, skipped
 from prefect_qsession.doctor.prefect_side import (
@@ -19,7 +20,6 @@ from prefect_qsession.doctor.service_side import (
     check_instance,
 )
 from prefect_qsession.doctor.versions import check_versions
-from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 BY_THE_API = ("policy", "block")
 BY_THE_BLOCK = ("credentials", "instance", "usage", "modes", "backend")

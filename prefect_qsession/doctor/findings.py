@@ -11,9 +11,10 @@ from enum import StrEnum
 
 from packaging.requirements import Requirement
 
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.records import InstanceDetails, ResolvedPolicy
-from prefect_qsession.vocabulary.tested import NEWEST_TESTED_CLIENT, is_newer
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.policy import ResolvedPolicy
+from prefect_qsession.config.tested import NEWEST_TESTED_CLIENT, is_newer
+from prefect_qsession.ibm.records import InstanceDetails
 
 CLOCK_TOLERANCE = timedelta(seconds=30)
 

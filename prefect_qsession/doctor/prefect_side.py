@@ -15,10 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import ValidationError
 
-from prefect_qsession.adapters.blocks import load_block
-from prefect_qsession.adapters.clients import impatient_client
-from prefect_qsession.adapters.ledger import Ledger
-from prefect_qsession.adapters.processes import liveness
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.doctor.findings import (
     Finding,
@@ -33,9 +30,12 @@ from prefect_qsession.doctor.findings import (
 )
 from prefect_qsession.exceptions import ConfigurationError, LedgerUnavailable, UnknownLimit
 from prefect_qsession.policies import resolve_policy
-from prefect_qsession.policy.reaping import Sighting, Verdict, standing_of
+from prefect_qsession.prefect_api.blocks import load_block
+from prefect_qsession.prefect_api.clients import impatient_client
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.processes import liveness
+from prefect_qsession.release.reaping import Sighting, Verdict, standing_of
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 REAPER = "reap-sessions"
 """Name of the flow in flows/reap_sessions.py."""

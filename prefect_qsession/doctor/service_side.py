@@ -4,6 +4,8 @@ from collections.abc import Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
+from prefect_qsession.config.backends import LEAST_BUSY, LeastBusy
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.doctor.findings import (
     Finding,
@@ -22,7 +24,6 @@ from prefect_qsession.exceptions import (
     Unauthorized,
     UnknownInstance,
 )
-from prefect_qsession.vocabulary.records import LEAST_BUSY, LeastBusy, ResolvedPolicy
 
 
 def check_account(block: QiskitRuntimeCredentials) -> Generator[Finding, None, Any]:
@@ -60,7 +61,7 @@ def check_account(block: QiskitRuntimeCredentials) -> Generator[Finding, None, A
 
 def check_instance(service: Any, policy: ResolvedPolicy | None) -> Iterator[Finding]:
     """Tell the instance's plan, what is used of it, and which modes it allows."""
-    from prefect_qsession.adapters.gateway import instance_details  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.examination import instance_details  # noqa: PLC0415 - slow to import
 
     try:
         instance = instance_details(service)
@@ -75,7 +76,8 @@ def check_instance(service: Any, policy: ResolvedPolicy | None) -> Iterator[Find
 
 def check_backend(service: Any, name: str | None) -> Iterator[Finding]:
     """Look whether the backend, or the least busy one, takes jobs, and runs them."""
-    from prefect_qsession.adapters.gateway import find_backend, pause_of  # noqa: PLC0415 - slow
+    from prefect_qsession.ibm.examination import pause_of  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.service import find_backend  # noqa: PLC0415 - slow to import
 
     try:
         backend = find_backend(service, LeastBusy() if name in (None, LEAST_BUSY) else name)
@@ -102,7 +104,8 @@ def check_backend(service: Any, name: str | None) -> Iterator[Finding]:
 
 def ahead_of_service(service: Any, block: QiskitRuntimeCredentials) -> dict[str, timedelta]:
     """Return by how much this clock is ahead of the service's; nothing if it does not tell."""
-    from prefect_qsession.adapters import gateway  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.access import service_access  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.examination import ahead_of_service  # noqa: PLC0415 - slow to import
 
-    offset = gateway.ahead_of_service(gateway.service_access(service, block.account()))
+    offset = ahead_of_service(service_access(service, block.account()))
     return {} if offset is None else {"the Runtime service": offset}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_qsession.exceptions import ServiceError
 from prefect_qsession.jobs.known_jobs import KnownJobs
-from prefect_qsession.policy.reattachment import ANSWERS, Answer, JobIdentity, best_of
+from prefect_qsession.jobs.reattachment import ANSWERS, Answer, JobIdentity, best_of
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
@@ -44,7 +44,7 @@ class Duplicates:
         Raises:
             ServiceError: The service did not tell how they stand.
         """
-        from prefect_qsession.adapters.gateway import job_standing  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.jobs import job_standing  # noqa: PLC0415 - slow to import
 
         standings = [job_standing(job) for job in jobs]
         best = best_of(standings)
@@ -97,7 +97,7 @@ class Duplicates:
         return [other for other in found if other.job_id() != job.job_id()]
 
     def _cancel(self, job: "RuntimeJobV2") -> None:
-        from prefect_qsession.adapters.gateway import cancel_job  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.jobs import cancel_job  # noqa: PLC0415 - slow to import
 
         try:
             if cancel_job(job):

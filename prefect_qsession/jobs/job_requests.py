@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from prefect_qsession.policy.reattachment import JobIdentity
+from prefect_qsession.jobs.reattachment import JobIdentity
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
 
-    from prefect_qsession.adapters.gateway import ClientPrimitive
+    from prefect_qsession.ibm.primitives import ClientPrimitive
 
 
 @dataclass(frozen=True)

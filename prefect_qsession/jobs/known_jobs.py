@@ -5,8 +5,8 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from prefect_qsession.policy.packing import mark_of, marks_of
-from prefect_qsession.policy.reattachment import JobIdentity, run_tag
+from prefect_qsession.jobs.packing import mark_of, marks_of
+from prefect_qsession.jobs.reattachment import JobIdentity, run_tag
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2

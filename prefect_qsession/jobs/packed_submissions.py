@@ -12,7 +12,7 @@ from threading import Event, Lock
 
 from prefect_qsession.exceptions import QSessionError, ServiceError
 from prefect_qsession.jobs.job_requests import Request, Shared, Submission
-from prefect_qsession.policy.packing import MOST_EXECUTIONS, Pack, Packs, identity_of, most_members
+from prefect_qsession.jobs.packing import MOST_EXECUTIONS, Pack, Packs, identity_of, most_members
 
 
 @dataclass
@@ -91,9 +91,7 @@ class PackedSubmissions:
             me.answered.set()
 
     def _submit_pack(self, requests: list[Request]) -> Submission:
-        from prefect_qsession.adapters.gateway import (  # noqa: PLC0415 - slow to import
-            each_circuit_seen_once,
-        )
+        from prefect_qsession.ibm.circuits import each_circuit_seen_once  # noqa: PLC0415 - slow to import
 
         first = requests[0]
         together = Request(
@@ -111,7 +109,7 @@ class PackedSubmissions:
 
 def _kind(request: Request) -> Hashable | None:
     """Return what requests must have in common to go together; None if this one goes alone."""
-    from prefect_qsession.adapters.gateway import fingerprint  # noqa: PLC0415 - slow to import
+    from prefect_qsession.ibm.fingerprints import fingerprint  # noqa: PLC0415 - slow to import
 
     primitive, pubs = request.primitive, request.arguments
     if not isinstance(pubs, list) or len(pubs) != 1:

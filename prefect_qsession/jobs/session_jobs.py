@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
-from prefect_qsession.adapters.gateway import cancel_job, job_result
+from prefect_qsession.budget.rules import rule_of_thumb_seconds
 from prefect_qsession.exceptions import JobCancelled, JobError, JobFailed
+from prefect_qsession.ibm.jobs import cancel_job, job_result
 from prefect_qsession.jobs.job_requests import Request, Submission
+from prefect_qsession.jobs.packing import marks_of
 from prefect_qsession.jobs.submissions import Submissions
-from prefect_qsession.policy.budget import rule_of_thumb_seconds
-from prefect_qsession.policy.packing import marks_of
-from prefect_qsession.policy.waiting import JobWait, beat_seconds
+from prefect_qsession.jobs.waiting import JobWait, beat_seconds
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2

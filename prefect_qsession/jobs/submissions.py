@@ -11,8 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from prefect_qsession.adapters.callers import current_caller
-from prefect_qsession.adapters.owners import Owner, runs_before
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import (
     InvalidOptions,
     JobCancelled,
@@ -26,26 +25,22 @@ from prefect_qsession.jobs.duplicates import Duplicates
 from prefect_qsession.jobs.job_requests import Request, Submission
 from prefect_qsession.jobs.known_jobs import KnownJobs
 from prefect_qsession.jobs.packed_submissions import PackedSubmissions
-from prefect_qsession.policy.packing import position_of
-from prefect_qsession.policy.reattachment import (
-    MAX_TAGS,
-    OWN_TAGS,
-    JobIdentity,
-    Ordinals,
-)
-from prefect_qsession.sessions.session_holders import SessionHolder
-from prefect_qsession.vocabulary.happenings import (
+from prefect_qsession.jobs.packing import position_of
+from prefect_qsession.jobs.reattachment import MAX_TAGS, OWN_TAGS, JobIdentity, Ordinals
+from prefect_qsession.jobs.session_holders import SessionHolder
+from prefect_qsession.prefect_api.callers import current_caller
+from prefect_qsession.prefect_api.owners import Owner, runs_before
+from prefect_qsession.reporting.happenings import (
     JobReattached,
     JobRunning,
     JobSubmitted,
     end_of_job,
 )
-from prefect_qsession.vocabulary.modes import Mode
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
 
-    from prefect_qsession.adapters.gateway import ClientPrimitive
+    from prefect_qsession.ibm.primitives import ClientPrimitive
 
 SUBMISSIONS = 3
 """How often a request is submitted at the most, while its jobs are not to be found."""
@@ -93,7 +88,7 @@ class Submissions:
         Raises:
             InvalidOptions: The options put more tags on the job than the service allows.
         """
-        from prefect_qsession.adapters.gateway import fingerprint  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.fingerprints import fingerprint  # noqa: PLC0415 - slow to import
 
         if len(primitive.job_tags) > MAX_TAGS - OWN_TAGS:
             raise InvalidOptions(
@@ -211,10 +206,8 @@ class Submissions:
 
     def _charge_earlier(self, jobs: "Sequence[RuntimeJobV2]") -> None:
         """Enter in the budgets what earlier attempts have spent."""
-        from prefect_qsession.adapters.gateway import (  # noqa: PLC0415 - slow to import
-            find_session,
-            job_standing,
-        )
+        from prefect_qsession.ibm.jobs import job_standing  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.released import find_session  # noqa: PLC0415 - slow to import
 
         spending = self._held.spending
         if spending.counts_qpu:
@@ -244,9 +237,7 @@ class Submissions:
 
     def _submit_once(self, request: Request) -> Submission:
         """Have one job submitted for the request, however often that takes."""
-        from prefect_qsession.adapters.gateway import (  # noqa: PLC0415 - slow to import
-            may_submit_twice,
-        )
+        from prefect_qsession.ibm.transport import may_submit_twice  # noqa: PLC0415 - slow to import
 
         identity, submissions = request.identity, 0
         is_doubtful = self._known.is_doubtful(identity)
@@ -287,6 +278,6 @@ class Submissions:
         return runs_before(self._owner) if self._reattaches else ()
 
     def _tagged(self, tags: "Iterable[str]") -> "list[RuntimeJobV2]":
-        from prefect_qsession.adapters.gateway import jobs_tagged  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.jobs import jobs_tagged  # noqa: PLC0415 - slow to import
 
         return jobs_tagged(self._held.backend().service, list(tags))

@@ -10,21 +10,21 @@ from prefect import flow, get_client, runtime, unmapped
 from prefect.states import Completed, Running
 
 from prefect_qsession import LeastBusy, SessionTaskRunner, current_session, session_flow, track
-from prefect_qsession.adapters.mailbox import SILENCE, ask, send_news, take
-from prefect_qsession.adapters.news import News
-from prefect_qsession.adapters.owners import owner_through_api
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import BudgetExceeded, OwnerSilent, SessionNotOpen, SessionRefused
-from prefect_qsession.policy.activity import Activity
-from prefect_qsession.sessions.held_sessions import HeldSession
-from prefect_qsession.sessions.receptions import Reception
-from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.happenings import (
+from prefect_qsession.jobs.activity import Activity
+from prefect_qsession.prefect_api.owners import owner_through_api
+from prefect_qsession.reporting.happenings import (
     JobCompleted,
     JobReattached,
     JobRunning,
     JobSubmitted,
 )
+from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.settings import QSessionSettings
+from prefect_qsession.workers.mailbox import SILENCE, ask, send_news, take
+from prefect_qsession.workers.news import News
+from prefect_qsession.workers.receptions import Reception
 from tests.distributed.conftest import processes
 from tests.distributed.tasks import (
     measure,
@@ -242,7 +242,7 @@ def test_a_job_that_its_task_finds_on_another_worker_is_of_this_attempt():
     at, heard = datetime.now(UTC), []
     held = SimpleNamespace(
         activity=Activity(),
-        journal=SimpleNamespace(hear=heard.append),
+        journal=SimpleNamespace(hear=lambda happening, _: heard.append(happening)),
         spending=SimpleNamespace(share=lambda _: None),
         backend=None,
     )
@@ -256,7 +256,7 @@ def test_a_job_that_its_task_finds_on_another_worker_is_of_this_attempt():
         send_news(client, run.id, "worker", 1, [News(happening, at) for happening in told])
         Reception(held, owner_through_api(run)).hear_the_rest()
 
-    assert [told[0], told[2]] == [news.happening for news in heard]
+    assert [told[0], told[2]] == heard
 
 
 def test_news_are_heard_in_their_order_however_they_come():

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from prefect_qsession.adapters.gateway import Runtime
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.emulator import Emulator
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.records import OCCURRED, HttpRequest, RuntimeAccount, Ward
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.ibm.records import RuntimeAccount
+from prefect_qsession.ibm.service import Runtime
+from prefect_qsession.prefect_api.requests import OCCURRED, HttpRequest
+from prefect_qsession.release.records import Ward
+from prefect_qsession.states import Outcome
 
 REPOSITORY = Path(__file__).parents[2]
 

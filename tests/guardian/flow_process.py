@@ -11,9 +11,11 @@ import os
 import signal
 import sys
 
-from prefect_qsession.adapters.guardian import guardian
-from prefect_qsession.vocabulary.records import HttpRequest, ServiceAccess, Ward
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.prefect_api.requests import HttpRequest
+from prefect_qsession.release.guardian import guardian
+from prefect_qsession.release.records import Ward
+from prefect_qsession.states import Outcome
 
 
 def guard(ward: dict) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.states import Outcome
 from tests.guardian.conftest import is_running, outcomes
 from tests.harness.waiting import wait_until
 

@@ -9,9 +9,9 @@ from itertools import count
 
 import pytest
 
-from prefect_qsession.adapters.guardian import Guardian, guardian
-from prefect_qsession.adapters.guardian.keeper import RESTARTS, may_replace
 from prefect_qsession.exceptions import GuardianUnavailable
+from prefect_qsession.release.guardian import Guardian, guardian
+from prefect_qsession.release.guardian.keeper import RESTARTS, may_replace
 from tests.guardian.conftest import is_running, outcomes
 from tests.harness.waiting import wait_until
 

@@ -3,8 +3,10 @@
 import pytest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from prefect_qsession.adapters.guardian.messages import guard
-from prefect_qsession.vocabulary.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.prefect_api.requests import HttpRequest
+from prefect_qsession.release.guardian.messages import guard
+from prefect_qsession.release.records import Ward
 
 FORGET = HttpRequest("DELETE", "https://prefect.example/api/variables/name/x")
 

@@ -11,8 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from prefect_qsession.adapters.guardian.messages import guard
-from prefect_qsession.adapters.guardian.sidecar import (
+from prefect_qsession.emulator import Answer, Drop, Fault
+from prefect_qsession.prefect_api.requests import HttpRequest
+from prefect_qsession.release.guardian.messages import guard
+from prefect_qsession.release.guardian.sidecar import (
     GIVE_UP_SECONDS,
     LONGEST_PAUSE_SECONDS,
     REFUSALS,
@@ -20,9 +22,8 @@ from prefect_qsession.adapters.guardian.sidecar import (
     release,
     send_request,
 )
-from prefect_qsession.emulator import Answer, Drop, Fault
-from prefect_qsession.vocabulary.records import HttpRequest, Ward
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.release.records import Ward
+from prefect_qsession.states import Outcome
 from tests.guardian.conftest import outcomes
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from prefect_qsession.adapters.guardian.messages import guard
-from prefect_qsession.adapters.guardian.process import SIDECAR
-from prefect_qsession.adapters.guardian.sidecar import IGNORED_SIGNALS
 from prefect_qsession.emulator import Answer, Fault
+from prefect_qsession.release.guardian.messages import guard
+from prefect_qsession.release.guardian.process import SIDECAR
+from prefect_qsession.release.guardian.sidecar import IGNORED_SIGNALS
 from tests.guardian.conftest import is_running, outcomes
 from tests.harness.waiting import wait_until
 
@@ -40,7 +40,7 @@ def test_the_guardian_shows_what_it_is_and_no_secret(flow_process, open_ward, le
     guardian = flow_process.guard(ward)
     command, environment = _proc(guardian, "cmdline"), _proc(guardian, "environ")
 
-    assert "prefect_qsession/adapters/guardian/sidecar.py" in command
+    assert "prefect_qsession/release/guardian/sidecar.py" in command
     assert f"flow-process={flow_process.process.pid}" in command
     for secret in (ward.access.api_key, "of-the-ledger", "a-secret-of-the-environment"):
         assert secret not in command + environment

@@ -33,9 +33,11 @@ IMPORTED = (
     "prefect.flow_engine",
     "prefect.task_engine",
     "prefect.telemetry.run_telemetry",
-    "prefect_qsession.adapters.gateway",
+    "prefect_qsession.ibm.service",
+    "prefect_qsession.ibm.primitives",
+    "prefect_qsession.ibm.fingerprints",
     "prefect_qsession.reaper",
-    "prefect_qsession.adapters.safeguards",
+    "prefect_qsession.release.safeguards",
 )
 """All that a flow run would import, also what our modules import late."""
 

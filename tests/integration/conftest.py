@@ -10,9 +10,9 @@ from prefect.testing.utilities import prefect_test_harness
 from qiskit import QuantumCircuit
 
 from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler
-from prefect_qsession.adapters.guardian import guardian
-from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import Emulator
+from prefect_qsession.release.guardian import guardian
+from prefect_qsession.release.ledger import Ledger
 
 
 @pytest.fixture(scope="package", autouse=True)

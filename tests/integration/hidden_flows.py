@@ -19,8 +19,8 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime import QuantumProgram
 
 from prefect_qsession import estimator, executor, sampler, session_flow
-from prefect_qsession.adapters.gateway import internals
 from prefect_qsession.exceptions import NoLegacyPrimitives, NotISA
+from prefect_qsession.ibm import internals
 from tests.integration.conftest import flipped_qubit, one
 
 BACKEND, QUBITS = "ibm_manila", 5

@@ -28,9 +28,9 @@ from tests.harness.waiting import wait_until
 HAPPEN = """
 import sys
 from uuid import UUID
-from prefect_qsession.adapters.events import About, announce
-from prefect_qsession.vocabulary import happenings as told
-from prefect_qsession.vocabulary.states import SessionState
+from prefect_qsession.reporting.events import About, announce
+from prefect_qsession.reporting import happenings as told
+from prefect_qsession.states import SessionState
 
 about = About(UUID(sys.argv[1]), "a-run")
 announce(told.SessionReleased("kept", SessionState.CLOSED), about)

@@ -7,7 +7,7 @@ import pytest
 from prefect import runtime
 
 from prefect_qsession import cli, session_flow
-from prefect_qsession.adapters.ledger import Ledger
+from prefect_qsession.release.ledger import Ledger
 from tests.integration.conftest import one, outcomes
 
 

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.blocks import saved_name
-from prefect_qsession.adapters.gateway.service import _environment
 from prefect_qsession.credentials import load_credentials
 from prefect_qsession.exceptions import InvalidBlock
+from prefect_qsession.ibm.service import _environment
+from prefect_qsession.prefect_api.blocks import saved_name
 
 KEY = "an-api-key-that-must-not-show"
 

@@ -20,11 +20,11 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from rich.console import Console
 
 from prefect_qsession import QiskitRuntimeCredentials, SessionPolicy, cli
-from prefect_qsession.adapters.ledger import Ledger
-from prefect_qsession.adapters.processes import this_process
 from prefect_qsession.cli.doctor import print_findings
 from prefect_qsession.doctor import Finding, Standing
 from prefect_qsession.emulator import DeviceSettings, InstanceSettings
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.processes import this_process
 from tests.memory_ledger import make_entry
 
 KEY = "emulated-key-7c1f5a9e2d4b"

@@ -13,11 +13,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Running
 
 from prefect_qsession import current_backend, session_flow
-from prefect_qsession.adapters.guardian import guardian
-from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import Answer, Delay, Fault
 from prefect_qsession.exceptions import LedgerUnavailable
-from prefect_qsession.sessions import flow_run_sessions
+from prefect_qsession.release.guardian import guardian
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.session import flow_run_sessions
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import measure_one, one, outcomes
 from tests.integration.session_flows import Boom, both_ways

@@ -11,11 +11,11 @@ import pytest
 import qiskit_ibm_runtime
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
-from prefect_qsession.adapters.gateway.internals import PUBLIC_NAMES_ONLY
 from prefect_qsession.emulator import Answer, Drop, Fault, TimingSettings
+from prefect_qsession.ibm.internals import PUBLIC_NAMES_ONLY
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import outcomes
 from tests.integration.hidden_flows import ANGLES, TOLD
-from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = pytest.approx(-np.cos(ANGLES), abs=0.15)

@@ -25,13 +25,14 @@ from prefect.settings import (
 )
 from prefect.states import Completed
 
-from prefect_qsession.adapters.guardian.messages import guard
-from prefect_qsession.adapters.guardian.sidecar import deliver, send_request
-from prefect_qsession.adapters.ledger import PAGE, Ledger
-from prefect_qsession.adapters.processes import this_process
 from prefect_qsession.exceptions import LedgerUnavailable
-from prefect_qsession.vocabulary.ports import FlowRunProgress, SessionLedger
-from prefect_qsession.vocabulary.records import HttpRequest, ServiceAccess, Ward
+from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.prefect_api.requests import HttpRequest
+from prefect_qsession.release.guardian.messages import guard
+from prefect_qsession.release.guardian.sidecar import deliver, send_request
+from prefect_qsession.release.ledger import PAGE, Ledger
+from prefect_qsession.release.processes import this_process
+from prefect_qsession.release.records import FlowRunProgress, SessionLedger, Ward
 from tests.memory_ledger import MemoryLedger, make_entry
 
 

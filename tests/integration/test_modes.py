@@ -1,4 +1,4 @@
-"""Sessions, batches and plain jobs at the gateway, on a plan that has all and one that has not."""
+"""Sessions, batches and plain jobs at the service, on a plan that has all and one that has not."""
 
 from uuid import uuid4
 
@@ -7,11 +7,12 @@ from qiskit_ibm_runtime import Batch, Session
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.gateway import Runtime, connect, find_session
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.emulator import Answer, Fault, InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import ServiceUnavailable, SessionRefused, Unauthorized
-from prefect_qsession.policy.reattachment import run_tag
-from prefect_qsession.vocabulary.modes import Mode
+from prefect_qsession.ibm.released import find_session
+from prefect_qsession.ibm.service import Runtime, connect
+from prefect_qsession.jobs.reattachment import run_tag
 from tests.integration.conftest import flipped_qubit
 
 OURS, THEIRS = run_tag(uuid4()), run_tag(uuid4())
@@ -152,7 +153,7 @@ def test_a_cancel_in_job_mode_drops_only_the_queued_jobs_of_this_run(make_runtim
 
 def test_a_cancel_in_job_mode_goes_through_every_page(make_runtime, monkeypatch):
     """Also if there are more jobs than the service lists at once."""
-    monkeypatch.setattr("prefect_qsession.adapters.gateway.sessions.PAGE", 2)
+    monkeypatch.setattr("prefect_qsession.ibm.sessions.PAGE", 2)
     emulator, runtime = make_runtime(hand_clock=True, timing=TimingSettings(fixed_seconds=10.0))
     ours = runtime.open_session(ENOUGH, Mode.JOB, OURS)
     for _ in range(6):

@@ -14,12 +14,13 @@ from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 from qiskit_ibm_runtime import Batch, Session
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.gateway import ServiceInstance, connect, find_session
-from prefect_qsession.adapters.ledger import Ledger
-from prefect_qsession.adapters.processes import identity_of, this_process
+from prefect_qsession.ibm.released import ServiceInstance, find_session
+from prefect_qsession.ibm.service import connect
 from prefect_qsession.reaper import reap_sessions, release_recorded
-from prefect_qsession.vocabulary.records import LedgerEntry, ProcessIdentity
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.processes import identity_of, this_process
+from prefect_qsession.release.records import LedgerEntry, ProcessIdentity
+from prefect_qsession.states import Outcome
 from tests.integration.conftest import outcomes
 
 ELSEWHERE = ProcessIdentity("elsewhere", 1, "another-boot", "pid:[1]", 99)

@@ -14,15 +14,15 @@ from prefect import flow, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from prefect_qsession.adapters.slots import Slot
 from prefect_qsession.exceptions import SlotUnavailable, UnknownLimit
+from prefect_qsession.session.slots import Slot
 from tests.harness.waiting import wait_until
 
 LOGGER = logging.getLogger("tests.slots")
 
 WAITS_FOR_A_SLOT = """
 import logging, sys, threading, uuid
-from prefect_qsession.adapters.slots import Slot
+from prefect_qsession.session.slots import Slot
 
 waits = threading.Event()
 logger = logging.getLogger("waiting")

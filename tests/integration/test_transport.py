@@ -17,15 +17,7 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 from requests import PreparedRequest
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.gateway import ClientPrimitive, GatewaySession, Runtime, connect
-from prefect_qsession.adapters.gateway.access import service_access
-from prefect_qsession.adapters.gateway.charges import charges, run_charges
-from prefect_qsession.adapters.gateway.errors import refused_as_session_refused, translated
-from prefect_qsession.adapters.gateway.identity import TokenAuth
-from prefect_qsession.adapters.gateway.jobs import PAGE
-from prefect_qsession.adapters.gateway.patience import Patience
-from prefect_qsession.adapters.gateway.preflight import FRESH_SECONDS
-from prefect_qsession.adapters.gateway.transport import PatientAdapter, install
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.emulator import Answer, Delay, Drop, Emulator, Fault, InstanceSettings, Stall
 from prefect_qsession.exceptions import (
     ServiceError,
@@ -34,7 +26,17 @@ from prefect_qsession.exceptions import (
     SessionRefused,
     Unauthorized,
 )
-from prefect_qsession.vocabulary.modes import Mode
+from prefect_qsession.ibm.access import service_access
+from prefect_qsession.ibm.charges import charges, run_charges
+from prefect_qsession.ibm.errors import refused_as_session_refused, translated
+from prefect_qsession.ibm.identity import TokenAuth
+from prefect_qsession.ibm.jobs import PAGE
+from prefect_qsession.ibm.patience import Patience
+from prefect_qsession.ibm.preflight import FRESH_SECONDS
+from prefect_qsession.ibm.primitives import ClientPrimitive
+from prefect_qsession.ibm.service import Runtime, connect
+from prefect_qsession.ibm.sessions import GatewaySession
+from prefect_qsession.ibm.transport import PatientAdapter, install
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit
 

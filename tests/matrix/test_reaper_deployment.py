@@ -15,8 +15,8 @@ from prefect.states import Crashed
 
 from demo.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.ledger import Ledger
 from prefect_qsession.emulator import TimingSettings
+from prefect_qsession.release.ledger import Ledger
 from tests.harness.waiting import wait_until
 from tests.integration.test_signals import active, start_program
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from prefect_qsession.adapters.ledger import Ledger
+from prefect_qsession.release.ledger import Ledger
 from tests.integration.test_held_sessions import (
     _look_often,
     test_a_script_whose_run_is_cancelled_in_the_ui_loses_its_session_at_once,

@@ -1,1 +1,1 @@
-"""Policies and vocabulary, without I/O."""
+"""What decides, tried out without I/O; and how the package is built."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prefect_qsession.adapters.gateway.access import service_access
-from prefect_qsession.vocabulary.records import RuntimeAccount
+from prefect_qsession.ibm.access import service_access
+from prefect_qsession.ibm.records import RuntimeAccount
 
 
 class ActiveService:

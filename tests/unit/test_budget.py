@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from prefect_qsession.budget.rules import Budget, Kind, Verdict
 from prefect_qsession.exceptions import BudgetExceeded
-from prefect_qsession.policy.budget import Budget, Kind, Verdict
 
 
 def spent_qpu(budget: Budget) -> float:

@@ -16,13 +16,13 @@ from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 from requests import Session
 
-from prefect_qsession.adapters.gateway import internals
-from prefect_qsession.adapters.gateway.access import regional
-from prefect_qsession.adapters.gateway.isa import foreign_in
-from prefect_qsession.vocabulary.tested import NEWEST_TESTED_CLIENT, is_newer
+from prefect_qsession.config.tested import NEWEST_TESTED_CLIENT, is_newer
+from prefect_qsession.ibm import internals
+from prefect_qsession.ibm.access import regional
+from prefect_qsession.ibm.isa import foreign_in
 
 PACKAGE = Path(__file__).parents[2] / "prefect_qsession"
-DOOR = PACKAGE / "adapters" / "gateway" / "internals.py"
+DOOR = PACKAGE / "ibm" / "internals.py"
 OUTSIDE = {PACKAGE / "emulator"}
 """The service, which shares no code with the rest, and is judged by the real client."""
 
@@ -117,7 +117,7 @@ def test_nothing_behind_the_door_is_missing():
 
 
 HIDDEN = """
-from prefect_qsession.adapters.gateway import internals
+from prefect_qsession.ibm import internals
 assert internals.are_hidden
 assert not internals.makes_programs("estimator")
 assert not internals.makes_programs("sampler")

@@ -15,7 +15,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from prefect_qsession.adapters.clients import RETRIES, _trust, impatient_client
+from prefect_qsession.prefect_api.clients import RETRIES, _trust, impatient_client
 
 pytestmark = pytest.mark.usefixtures("_somewhere")
 

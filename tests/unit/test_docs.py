@@ -4,7 +4,7 @@ import pytest
 
 from docs.diagrams import DIAGRAMS, PICTURES
 from docs.results import DOCS, SHOWN, with_results
-from prefect_qsession.vocabulary.states import SessionEvent, SessionState
+from prefect_qsession.states import SessionEvent, SessionState
 
 
 @pytest.mark.parametrize("name", DIAGRAMS)

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from packaging.requirements import Requirement
 
-from prefect_qsession.adapters.gateway.words import LONGEST_BATCH_SECONDS
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.options import SessionOptions
+from prefect_qsession.config.tested import NEWEST_TESTED_CLIENT
 from prefect_qsession.doctor import Standing
 from prefect_qsession.doctor.findings import (
     judge_clocks,
@@ -18,11 +20,9 @@ from prefect_qsession.doctor.findings import (
     judge_usage,
     judge_version,
 )
+from prefect_qsession.ibm.codes import LONGEST_BATCH_SECONDS
+from prefect_qsession.ibm.records import InstanceDetails
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import SessionOptions
-from prefect_qsession.vocabulary.records import InstanceDetails
-from prefect_qsession.vocabulary.tested import NEWEST_TESTED_CLIENT
 
 OK, WARNING, PROBLEM, SKIPPED = Standing
 

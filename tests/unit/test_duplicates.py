@@ -8,7 +8,7 @@ import pytest
 from prefect_qsession.exceptions import ServiceError
 from prefect_qsession.jobs.duplicates import LOOKS, Duplicates
 from prefect_qsession.jobs.known_jobs import KnownJobs
-from prefect_qsession.policy.reattachment import JobIdentity
+from prefect_qsession.jobs.reattachment import JobIdentity
 
 RUN = uuid4()
 IDENTITY = JobIdentity(RUN, "f" * 32, 1)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from prefect_qsession.config.durations import duration_seconds
 from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
-from prefect_qsession.vocabulary.durations import duration_seconds
 
 
 @pytest.mark.parametrize(

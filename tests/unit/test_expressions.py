@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 from qiskit.circuit import Parameter, ParameterVector
 
-from prefect_qsession.adapters.gateway.expressions import ordered
+from prefect_qsession.ibm.expressions import ordered
 
 FORMS = {
     "sum": lambda a, b, c: a + b + c,

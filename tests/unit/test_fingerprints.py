@@ -34,9 +34,9 @@ from qiskit_ibm_runtime.quantum_program import QuantumProgram
 from samplomatic import ChangeBasis, InjectNoise, Tag, Twirl, build
 
 from flows.ansatz import coupled_cluster
-from prefect_qsession.adapters.gateway.circuits import each_circuit_seen_once
-from prefect_qsession.adapters.gateway.fingerprints import fingerprint
-from prefect_qsession.adapters.gateway.plain import plain
+from prefect_qsession.ibm.circuits import each_circuit_seen_once
+from prefect_qsession.ibm.fingerprints import fingerprint
+from prefect_qsession.ibm.plain import plain
 
 OPERATOR = SparsePauliOp(["ZZ", "XX", "IZ"], [0.5, 0.25, -1.0])
 

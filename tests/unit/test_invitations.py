@@ -5,15 +5,20 @@ from uuid import UUID
 import cloudpickle
 from prefect import task
 
-from prefect_qsession.adapters.invitations import LONGEST_PLACE, Invitation, OpenSession, invited
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.policies import resolve_policy
-from prefect_qsession.vocabulary.modes import Mode
+from prefect_qsession.workers.invitations import LONGEST_PLACE, Invitation, OpenSession, invited
+
+
+def runtime_on(backend):
+    """Stand for what makes the way to the service."""
+
 
 SESSION = OpenSession("ibm_manila", "session-1", Mode.SESSION)
 INVITATION = Invitation(
     UUID("12345678-1234-5678-1234-567812345678"),
     1,
-    "ibm",
+    runtime_on,
     "ibm_manila",
     resolve_policy({}, None),
     None,

@@ -11,9 +11,8 @@ from qiskit.circuit.library import HamiltonianGate, HGate
 from qiskit.quantum_info import Clifford
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
 
-from prefect_qsession.adapters.gateway import check_isa
-from prefect_qsession.adapters.gateway.isa import MOST_CHECKED, _checked
 from prefect_qsession.exceptions import NotISA
+from prefect_qsession.ibm.isa import MOST_CHECKED, _checked, check_isa
 
 
 def entangled():

@@ -1,138 +1,210 @@
-"""The arrows between the modules, read from their imports."""
+"""The rooms of the package, and the arrows between them, read from the imports."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "prefect_qsession"
 
-LAYERS = (
-    {"vocabulary", "exceptions"},
-    {"policy"},
-    {"adapters", "credentials", "policies", "settings"},
-    {"sessions", "jobs"},
-    {
-        "task_runners",
-        "decorators",
-        "primitives",
-        "tracking",
-        "retries",
-        "reaper",
-        "hooks",
-        "doctor",
-        "cli",
-        "testing",
-        "",
-    },
+ARROWS = {
+    "exceptions": "",
+    "states": "exceptions",
+    "config": "exceptions",
+    "prefect_api": "exceptions",
+    "ibm": "exceptions config",
+    "budget": "exceptions config ibm",
+    "reporting": "exceptions states config prefect_api ibm",
+    "release": "exceptions states config prefect_api ibm reporting",
+    "jobs": "exceptions config prefect_api ibm budget reporting",
+    "workers": "exceptions config prefect_api ibm budget reporting jobs",
+    "session": "exceptions states config prefect_api ibm budget reporting release jobs workers",
+    "door": "exceptions states config prefect_api ibm reporting release jobs workers session",
+    "doctor": "exceptions config prefect_api ibm release door",
+    "cli": "exceptions states ibm release door doctor emulator",
+    "testing": "door emulator",
+    "emulator": "",
+}
+"""Each room, from the bottom up, and the rooms that it imports; the door is the package's top."""
+
+PURE = {
+    "exceptions": "base configuration jobs service sessions",
+    "states": "",
+    "config": "backends durations modes options policy",
+    "prefect_api": "requests",
+    "ibm": "codes records",
+    "budget": "rules",
+    "reporting": "happenings story report.curve report.lives report.markdown report.model"
+    " report.savings report.series report.svg report.tables report.timeline report.words",
+    "release": "reaping records releasing",
+    "jobs": "activity packing reattachment waiting",
+    "session": "lifecycle",
+    "doctor": "findings",
+}
+"""
+The modules of each room that decide, and the data they decide on.
+
+They ask nobody, and read no clock and no file; what has to be known is given to them.
+"""
+
+HARMLESS = (
+    "base64 collections contextlib dataclasses datetime enum functools hashlib html logging math"
+    " packaging re threading.Condition threading.Lock typing uuid"
 )
-"""From the bottom up, as ARCHITECTURE.md draws them; "" is the package's own front door."""
+"""What pure modules import that is not ours."""
 
-ROOMS = {"vocabulary", "policy", "adapters", "sessions", "jobs"}
-"""Folders of many modules; any other name is a module, or a package that is like one."""
+WHO_KNOWS = {
+    "prefect": "prefect_api reporting release workers session door doctor",
+    "httpx": "prefect_api release workers session doctor",
+    "qiskit": "ibm jobs.session_jobs primitives",
+    "qiskit_ibm_runtime": "ibm",
+    "requests": "ibm release.guardian.messages cli.emulator_faults",
+}
+"""The rooms and modules that may import it at run time; httpx has what Prefect's client raises."""
 
-PREFECT_FREE = LAYERS[0] | LAYERS[1]
-PREFECT_FREE_MODULES = {"adapters.gateway", "adapters.guardian", "adapters.processes"}
-QISKIT_FREE = set.union(*LAYERS) - {"primitives"}
-KNOW_QISKIT = {"adapters.gateway", "jobs.session_jobs"}
-BESIDE = {"emulator"}
-
-
-def _room(path: Path) -> str:
-    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return "" if name == "__init__" else name
+LONGEST, LONG = 500, 300
 
 
-def _module(name: str) -> str:
-    """Return the module of a dotted name below the package, with its room."""
-    room, *rest = name.split(".")
-    return f"{room}.{rest[0]}" if room in ROOMS and rest else room
+def _name(path: Path) -> str:
+    """Return the dotted name of a module below the package; "" is the front door itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _module_of(path: Path) -> str:
-    return _module(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+FILES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+MODULES = [name for name in FILES if not f"{name}.".startswith("emulator.")]
+"""Those that have rooms; the emulator is one room here."""
 
 
-def _imports(path: Path, *, at_run_time: bool = False) -> set[str]:
-    """Return the modules that a file imports; those for type checkers only, unless left out."""
-    tree = ast.parse(path.read_text())
+def _room(module: str) -> str:
+    first = module.partition(".")[0]
+    return first if first in ARROWS else "door"
+
+
+def _imports(module: str, *, at_run_time: bool = False) -> set[str]:
+    """Return the dotted names that a module imports; those for types only, unless left out."""
     skipped = {
         id(node)
-        for block in ast.walk(tree)
+        for block in ast.walk(TREES[module])
         if at_run_time and isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
         for node in ast.walk(block)
     }
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(TREES[module]):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
+            assert node.level == 0, f"{module} imports relatively"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
-IDS = [str(path.relative_to(PACKAGE)) for path in FILES]
+def _imports_of_ours(module: str) -> set[str]:
+    """Return the modules of the package that a module imports, be it for types only."""
+    names = {
+        name.partition(".")[2]
+        for name in _imports(module)
+        if name.partition(".")[0] == "prefect_qsession"
+    }
+    return {name if name in FILES else name.rpartition(".")[0] for name in names} - {module}
 
 
-def test_every_module_has_a_layer():
-    """What is new at the top must be placed before it can be imported."""
-    assert set.union(*LAYERS) | BESIDE == {_room(path) for path in FILES}
+def _within(name: str, places: str) -> bool:
+    """Whether a dotted name is one of these places, or inside of one."""
+    return any(name == place or name.startswith(f"{place}.") for place in places.split())
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_a_module_imports_only_its_own_layer_and_those_below(path):
-    """Arrows point down; only the command line and the fixtures know the emulator."""
-    room = _room(path)
-    if room in BESIDE:
-        allowed = {room}
-    else:
-        height = next(i for i, layer in enumerate(LAYERS) if room in layer)
-        allowed = set.union(*LAYERS[: height + 1]) | (
-            BESIDE if room in {"cli", "testing"} else set()
-        )
+def _cycle(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what is left when nothing is left that points at nothing."""
+    left = dict(arrows)
+    while free := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in free}
+    return left
+
+
+def test_every_folder_is_a_room():
+    """A folder that is new must be given its arrows before it can be imported."""
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+
+    assert set() == folders - ARROWS.keys()
+
+
+def test_the_arrows_between_the_rooms_have_no_cycle():
+    """They can be drawn from the bottom up."""
+    assert {} == _cycle({room: set(targets.split()) for room, targets in ARROWS.items()})
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_only_from_rooms_that_its_own_may_import(module):
+    """Also where it imports late, or for types."""
+    imported = {_room(name) for name in _imports_of_ours(module)}
+
+    assert set() == imported - {_room(module), *ARROWS[_room(module)].split()}
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_a_room_imports_from_every_room_that_it_may_import(room):
+    """An arrow that nobody needs any more is taken from the table."""
     imported = {
-        name.split(".")[1] for name in _imports(path) if name.startswith("prefect_qsession.")
+        _room(name)
+        for module in FILES
+        if _room(module) == room
+        for name in _imports_of_ours(module)
     }
 
-    assert set() == imported - allowed
-
-
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_a_module_knows_only_the_outside_world_that_its_layer_may_know(path):
-    """Vocabulary and policies know neither Prefect nor Qiskit; the gateway knows the client."""
-    outside = {name.split(".")[0] for name in _imports(path, at_run_time=True)}
-    room = _room(path)
-
-    if room in PREFECT_FREE or _module_of(path) in PREFECT_FREE_MODULES:
-        assert "prefect" not in outside
-    if room in QISKIT_FREE and _module_of(path) not in KNOW_QISKIT:
-        assert not outside & {"qiskit", "qiskit_ibm_runtime"}
-    if room == "primitives":
-        assert "qiskit_ibm_runtime" not in outside
+    assert set() == set(ARROWS[room].split()) - imported
 
 
 def test_no_two_modules_import_each_other():
     """The imports among the modules have no cycle."""
-    arrows: dict[str, set[str]] = {}
-    for path in FILES:
-        if _room(path) not in BESIDE:
-            module = _module_of(path)
-            names = _imports(path, at_run_time=True)
-            inside = (n.partition(".")[2] for n in names if n.startswith("prefect_qsession."))
-            targets = {_module(name) for name in inside}
-            arrows.setdefault(module, set()).update(targets - {module} - BESIDE)
-    while free := {module for module, targets in arrows.items() if not targets & arrows.keys()}:
-        for module in free:
-            del arrows[module]
-
-    assert {} == arrows
+    assert {} == _cycle({module: _imports_of_ours(module) for module in MODULES})
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_no_module_is_longer_than_three_hundred_lines(path):
-    """A longer module is two modules."""
-    assert len(path.read_text().splitlines()) <= 300
+PURE_MODULES = [
+    f"{room}.{name}" if name else room
+    for room, names in PURE.items()
+    for name in names.split() or [""]
+]
+
+
+@pytest.mark.parametrize("module", PURE_MODULES)
+def test_a_pure_module_imports_only_pure_ones_and_what_does_nothing(module):
+    """What decides can be tried out without Prefect, Qiskit, a network, a file or a clock."""
+    foreign = {name for name in _imports(module) if name.partition(".")[0] != "prefect_qsession"}
+
+    assert set() == {name for name in foreign if not _within(name, HARMLESS)}
+    assert set() == {
+        name for name in _imports_of_ours(module) if name not in {*PURE_MODULES, "exceptions"}
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_knows_only_the_outside_world_that_its_room_may_know(module):
+    """The client is known in one room, Prefect and Qiskit where they must be."""
+    known = {name.partition(".")[0] for name in _imports(module, at_run_time=True)}
+    may = {
+        outside
+        for outside, places in WHO_KNOWS.items()
+        if _room(module) in places.split() or _within(module, places)
+    }
+
+    assert set() == known & WHO_KNOWS.keys() - may
+
+
+def test_the_guardians_process_needs_the_standard_library_alone():
+    """It runs where nothing else may be left."""
+    imported = {name.partition(".")[0] for name in _imports("release.guardian.sidecar")}
+
+    assert set() == imported - sys.stdlib_module_names
+
+
+def test_modules_are_short():
+    """None is longer than five hundred lines, and nine of ten are shorter than three hundred."""
+    lengths = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
+
+    assert {} == {name: length for name, length in lengths.items() if length > LONGEST}
+    assert sum(length <= LONG for length in lengths.values()) >= 0.9 * len(lengths)

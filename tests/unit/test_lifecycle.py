@@ -12,9 +12,9 @@ from prefect_qsession.exceptions import (
     SessionNotOpen,
     SessionRefused,
 )
-from prefect_qsession.policy.lifecycle import SessionLifecycle
-from prefect_qsession.vocabulary.records import SessionDetails
-from prefect_qsession.vocabulary.states import Outcome, SessionState
+from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.session.lifecycle import SessionLifecycle
+from prefect_qsession.states import Outcome, SessionState
 
 REASON = "its time was over."
 

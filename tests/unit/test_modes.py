@@ -2,14 +2,14 @@
 
 import pytest
 
-from prefect_qsession.adapters.gateway.errors import refused_as_session_refused
+from prefect_qsession.config.modes import Mode, modes_to_try
 from prefect_qsession.exceptions import (
     ServiceError,
     ServiceUnavailable,
     SessionRefused,
     Unauthorized,
 )
-from prefect_qsession.vocabulary.modes import Mode, modes_to_try
+from prefect_qsession.ibm.errors import refused_as_session_refused
 
 
 @pytest.mark.parametrize(

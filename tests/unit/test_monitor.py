@@ -7,7 +7,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from prefect_qsession.adapters.monitor import Monitor, News, news_of
+from prefect_qsession.release.monitor import Monitor, News, news_of
 from prefect_qsession.settings import QSessionSettings
 
 KEEP = 60.0

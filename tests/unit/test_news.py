@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prefect_qsession.adapters.news import News, as_text, from_text
-from prefect_qsession.vocabulary.happenings import (
+from prefect_qsession.reporting.happenings import (
     BudgetWarning,
     JobCompleted,
     JobFailed,
@@ -15,7 +14,8 @@ from prefect_qsession.vocabulary.happenings import (
     SessionReleased,
     Tracked,
 )
-from prefect_qsession.vocabulary.states import SessionState
+from prefect_qsession.states import SessionState
+from prefect_qsession.workers.news import News, as_text, from_text
 
 AT = datetime(2026, 11, 29, 12, 30, 0, 250_000, tzinfo=UTC)
 

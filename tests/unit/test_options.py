@@ -11,17 +11,12 @@ from prefect import flow
 
 from docs.option_table import PAGE, with_table
 from prefect_qsession import SessionPolicy, SessionTaskRunner, session_flow
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.options import OPTIONS, ResolvedOptions, SessionOptions, policy_fields
+from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.decorators import SessionFlowOptions
 from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.vocabulary.modes import Mode
-from prefect_qsession.vocabulary.options import (
-    OPTIONS,
-    ResolvedOptions,
-    SessionOptions,
-    policy_fields,
-)
-from prefect_qsession.vocabulary.records import ResolvedPolicy
 
 EVERYTHING: SessionOptions = {
     "max_time": "2h",

@@ -7,8 +7,8 @@ from signal import SIGTERM
 import pytest
 from prefect.exceptions import Pause, TerminationSignal
 
-from prefect_qsession.sessions.flow_run_sessions import outcome_after
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.session.flow_run_sessions import outcome_after
+from prefect_qsession.states import Outcome
 
 
 @pytest.mark.parametrize("error", [Pause, GeneratorExit])

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
+from prefect_qsession.config.durations import window_seconds
 from prefect_qsession.exceptions import InvalidSetting
-from prefect_qsession.policy.packing import (
+from prefect_qsession.jobs.packing import (
     MARKS_PER_TAG,
     MOST_EXECUTIONS,
     Packs,
@@ -16,8 +17,7 @@ from prefect_qsession.policy.packing import (
     most_members,
     position_of,
 )
-from prefect_qsession.policy.reattachment import MAX_TAGS, JobIdentity
-from prefect_qsession.vocabulary.durations import window_seconds
+from prefect_qsession.jobs.reattachment import MAX_TAGS, JobIdentity
 
 FLOW_RUN = UUID("12345678-1234-5678-1234-567812345678")
 MEMBERS = [JobIdentity(FLOW_RUN, f"{number:032x}", 1) for number in range(most_members(0))]

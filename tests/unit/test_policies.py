@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from prefect_qsession import SessionPolicy, SessionTaskRunner
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.policies import resolve_policy
-from prefect_qsession.vocabulary.modes import Mode
 from tests.unit.test_options import EVERYTHING, MEANING, chosen
 
 

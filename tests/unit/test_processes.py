@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from prefect_qsession.adapters.processes import identity_of, liveness, this_process
-from prefect_qsession.vocabulary.records import Liveness
+from prefect_qsession.release.processes import identity_of, liveness, this_process
+from prefect_qsession.release.records import Liveness
 from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def test_a_forked_child_has_an_identity_of_its_own():
     """It is not taken for its parent, whose memory it has."""
     program = """
 import os
-from prefect_qsession.adapters.processes import liveness, this_process
+from prefect_qsession.release.processes import liveness, this_process
 parent = this_process()
 if os.fork() == 0:
     me = this_process()

@@ -12,11 +12,11 @@ from prefect_qsession.exceptions import (
     ServiceUnavailable,
     UnknownBlock,
 )
-from prefect_qsession.policy.reaping import VERDICTS, FlowRunStanding, Reaper, standing_of
-from prefect_qsession.policy.releasing import Releaser
-from prefect_qsession.vocabulary.ports import FlowRunProgress
-from prefect_qsession.vocabulary.records import Liveness, SessionDetails
-from prefect_qsession.vocabulary.states import Outcome
+from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.release.reaping import VERDICTS, FlowRunStanding, Reaper, standing_of
+from prefect_qsession.release.records import FlowRunProgress, Liveness
+from prefect_qsession.release.releasing import Releaser
+from prefect_qsession.states import Outcome
 from tests.memory_ledger import THEN, MemoryLedger, make_entry
 
 CLOSE = ("close",) * 6

@@ -6,15 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from prefect_qsession.adapters.gateway.words import PASSING_CODES, standing_of
-from prefect_qsession.policy.reattachment import (
+from prefect_qsession.ibm.codes import PASSING_CODES, Standing, standing_of
+from prefect_qsession.jobs.reattachment import (
     ANSWERS,
     MAX_TAGS,
     OWN_TAGS,
     Answer,
     JobIdentity,
     Ordinals,
-    Standing,
     best_of,
 )
 

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import pytest
 
+from prefect_qsession.budget.spending import Spending
 from prefect_qsession.exceptions import BudgetExceeded
-from prefect_qsession.sessions.spending import Spending
 from prefect_qsession.settings import QSessionSettings
 
 
 class Charge(NamedTuple):
-    """As the gateway tells it."""
+    """As the service tells it."""
 
     job_id: str
     request: str

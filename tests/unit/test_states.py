@@ -5,14 +5,7 @@ import itertools
 import pytest
 
 from prefect_qsession.exceptions import IllegalTransition
-from prefect_qsession.vocabulary.states import (
-    FINAL,
-    TRANSITIONS,
-    Outcome,
-    SessionEvent,
-    SessionState,
-    advance,
-)
+from prefect_qsession.states import FINAL, TRANSITIONS, Outcome, SessionEvent, SessionState, advance
 
 LEGAL = {
     ("unopened", "open"): "opening",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_qsession.policy.waiting import (
+from prefect_qsession.jobs.waiting import (
     JOB_MODE_BEAT_SECONDS,
     KINDS,
     REMEMBERED,

@@ -1,5 +1,0 @@
-"""A small process beside the flow's own, which ends its open sessions should it die."""
-
-from prefect_qsession.adapters.guardian.keeper import Guardian, guardian
-
-__all__ = ["Guardian", "guardian"]

@@ -1,0 +1,1 @@
+"""What a flow run may spend, and what it has spent."""

@@ -1,0 +1,165 @@
+"""
+What the service has opened for the jobs of one flow run, behind the port that the policies know: a
+session or a batch; or nothing, where each job goes in by itself.
+"""
+
+from datetime import datetime
+
+from qiskit_ibm_runtime import Batch, IBMBackend, Session
+
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.ibm.codes import ACTIVE, CLOSED, Standing
+from prefect_qsession.ibm.errors import translated
+from prefect_qsession.ibm.jobs import PAGE, cancel_job, job_standing
+from prefect_qsession.ibm.records import SessionDetails
+
+
+class GatewaySession:
+    """A session or batch of the service's; every method translates the client's errors."""
+
+    is_timed = True
+    """A clock of the service's runs for it: it has to be released, and guarded until it is."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def mode(self) -> Mode:
+        """What it is: a session or a batch."""
+        return Mode.BATCH if isinstance(self._session, Batch) else Mode.SESSION
+
+    @property
+    def client_mode(self) -> Session:
+        """What the client's primitives take as their mode; a `Batch` is a `Session`, too."""
+        return self._session
+
+    @property
+    def client_session(self) -> Session:
+        """The client's own object, for those who want it bare."""
+        return self._session
+
+    @property
+    def session_id(self) -> str:
+        """The service's id of the session."""
+        return str(self._session.session_id)
+
+    def close(self) -> None:
+        """
+        Take no new jobs and let accepted ones finish; safe to repeat.
+
+        Raises:
+            ServiceError: The service did not confirm.
+        """
+        with translated(f"close {self.mode} {self.session_id}", self.session_id):
+            self._session.close()
+
+    def cancel(self) -> None:
+        """
+        Take no new jobs and drop those that have not started; safe to repeat.
+
+        Raises:
+            ServiceError: The service did not confirm.
+        """
+        with translated(f"cancel {self.mode} {self.session_id}", self.session_id):
+            self._session.cancel()
+
+    def details(self) -> SessionDetails:
+        """
+        Ask the service how the session stands.
+
+        Raises:
+            ServiceError: It did not answer.
+        """
+        with translated(f"read {self.mode} {self.session_id}", self.session_id):
+            details = self._session.details() or {}
+        return SessionDetails(
+            session_id=self.session_id,
+            backend_name=details.get("backend_name"),
+            state=(state := details.get("state", "unknown")),
+            is_active=state == ACTIVE,
+            is_closed=state == CLOSED,
+            accepting_jobs=bool(details.get("accepting_jobs")),
+            max_time_seconds=details.get("max_time"),
+            started_at=_time(details.get("started_at")),
+            closed_at=_time(details.get("closed_at")),
+            usage_seconds=details.get("usage_time"),
+        )
+
+
+class JobModeSession:
+    """
+    Stand for the session where there is none: each job of the flow run goes in by itself.
+
+    The service knows nothing that binds them but the tag that each carries.
+
+    Args:
+        backend: Where the jobs run.
+        run_tag: The tag on every job of the flow run.
+    """
+
+    mode = Mode.JOB
+    client_session = None
+    is_timed = False
+    """No clock runs between the jobs, so there is nothing to guard."""
+
+    def __init__(self, backend: IBMBackend, run_tag: str) -> None:
+        self._backend = backend
+        self._run_tag = run_tag
+
+    @property
+    def client_mode(self) -> IBMBackend:
+        """What the client's primitives take as their mode."""
+        return self._backend
+
+    @property
+    def session_id(self) -> str:
+        """A name for people; the service knows no such id."""
+        return f"jobs-of-{self._run_tag.rpartition(':')[2]}"
+
+    def close(self) -> None:
+        """Do nothing: accepted jobs finish, and nothing is open."""
+
+    def cancel(self) -> None:
+        """
+        Cancel the flow run's jobs that have not started, the latest first; safe to repeat.
+
+        The service cannot cancel a job on the condition that it still waits, so one that starts
+        between the look and the request is cancelled as well.
+
+        Raises:
+            ServiceError: The service did not list them, or did not confirm all; the rest is left.
+        """
+        while self._cancel_latest():
+            pass
+
+    def details(self) -> SessionDetails:
+        """Say what is known without asking: that jobs may come, and that no time runs."""
+        return SessionDetails(
+            session_id=self.session_id,
+            backend_name=self._backend.name,
+            state="open",
+            is_active=False,
+            is_closed=False,
+            accepting_jobs=True,
+            max_time_seconds=None,
+            started_at=None,
+            closed_at=None,
+            usage_seconds=None,
+        )
+
+    def _cancel_latest(self) -> bool:
+        """Cancel what is queued among the latest jobs; return whether there may be more of it."""
+        with translated(f"list the {self.session_id}"):
+            # Always the first page: those that are cancelled leave the list, and the client asks
+            # for ever if the list has become shorter than what it was told to skip.
+            latest = self._backend.service.jobs(limit=PAGE, pending=True, job_tags=[self._run_tag])
+        cancelled = [cancel_job(job) for job in latest if job_standing(job) is Standing.QUEUED]
+        return any(cancelled) and len(latest) == PAGE
+
+
+Workload = GatewaySession | JobModeSession
+"""What takes the jobs of a flow run, in any mode."""
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

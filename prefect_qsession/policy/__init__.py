@@ -1,1 +1,0 @@
-"""Decisions, pure: they know neither Prefect nor Qiskit."""

@@ -1,0 +1,1 @@
+"""What the plugin asks of Prefect, and how: clients, blocks, runs and those around them."""

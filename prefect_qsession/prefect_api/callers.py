@@ -1,0 +1,47 @@
+"""Which of Prefect's runs a request comes from, and in which attempt each of them is."""
+
+from collections.abc import Hashable, Iterator
+from contextvars import Token
+from typing import TypeVar, cast
+
+from prefect.context import ContextModel, FlowRunContext, TaskRunContext
+
+C = TypeVar("C", bound=ContextModel)
+
+
+def current_caller() -> tuple[tuple[Hashable, int], ...]:
+    """Return the task and flow runs that are entered here, outermost last, with their attempts."""
+    tasks = ((context.task_run.id, context.task_run.run_count) for context in tasks_around())
+    flows = ((run.id, run.run_count) for context in flows_around() if (run := context.flow_run))
+    return (*tasks, *flows)
+
+
+def tasks_around() -> Iterator[TaskRunContext]:
+    """Yield the contexts of the tasks that are entered here, the innermost first."""
+    context = TaskRunContext.get()
+    while context is not None:
+        yield context
+        context = _enclosing(context)
+
+
+def flows_around() -> Iterator[FlowRunContext]:
+    """Yield the contexts of the flows that are entered here, the innermost first."""
+    context = FlowRunContext.get()
+    while context is not None:
+        yield context
+        context = _enclosing(context)
+
+
+def _enclosing(context: C) -> C | None:
+    """
+    Return the run of the same kind that this one was entered in.
+
+    Prefect offers no public way up: a task run names its parents by id, but not their attempts. The
+    token of a context variable holds what was there before; Prefect keeps it under a private name,
+    and tests/integration/test_reattachment.py notices if that changes: there, a retried task asks
+    through a task inside it.
+    """
+    token: Token[C] | None = context._token  # noqa: SLF001 - see above
+    if token is None or token.old_value is Token.MISSING:
+        return None
+    return cast("C", token.old_value)

@@ -1,0 +1,212 @@
+"""
+Which sessions of the ledger nobody else will release, and when that is certain enough to act.
+
+Pure. The decision is a table over what is seen of a session's flow run and process. It is
+taken without comparing clocks, and taken again from a new look right before a session is released,
+so that what another machine does meanwhile is not undone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from prefect_qsession.exceptions import LedgerUnavailable
+from prefect_qsession.release.records import (
+    FlowRunProgress,
+    LedgerEntry,
+    Liveness,
+    ProcessIdentity,
+    SessionLedger,
+)
+from prefect_qsession.release.releasing import Reaped, Releaser, Result
+from prefect_qsession.states import Outcome
+
+
+class FlowRunStanding(StrEnum):
+    """Where the flow run of a session stands, seen from the attempt that opened the session."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"
+    """Prefect takes it for dead, which it is not when only its heartbeat was late."""
+    UNFINISHED = "unfinished"
+    LATER_ATTEMPT = "in a later attempt"
+    MISSING = "missing"
+    """The Prefect API has no such flow run."""
+
+
+class Verdict(StrEnum):
+    """What is right for a session in the ledger."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+    CANCEL = "cancel"
+
+
+_S, _L, _V = FlowRunStanding, Liveness, Verdict
+_LOOKS = [(seen, silent) for seen in Liveness for silent in (False, True)]
+
+_CLOSE = dict.fromkeys(_LOOKS, _V.CLOSE)
+_CANCEL = dict.fromkeys(_LOOKS, _V.CANCEL)
+# Silence from another machine is no death while Prefect counts on the flow run: it may be a paused
+# laptop, or a slow API.
+_CANCEL_IF_GONE = dict.fromkeys(_LOOKS, _V.KEEP) | {
+    (_L.GONE, False): _V.CANCEL,
+    (_L.GONE, True): _V.CANCEL,
+}
+_CANCEL_IF_GONE_OR_SILENT = _CANCEL_IF_GONE | {(_L.UNKNOWN, True): _V.CANCEL}
+
+VERDICTS: dict[tuple[FlowRunStanding, Liveness, bool], Verdict] = {
+    (standing, seen, silent): verdict
+    for standing, rule in {
+        _S.COMPLETED: _CLOSE,
+        _S.FAILED: _CANCEL,
+        _S.CANCELLED: _CANCEL,
+        _S.CRASHED: _CANCEL_IF_GONE_OR_SILENT,
+        _S.UNFINISHED: _CANCEL_IF_GONE,
+        _S.LATER_ATTEMPT: _CANCEL_IF_GONE_OR_SILENT,
+        _S.MISSING: _CANCEL_IF_GONE_OR_SILENT,
+    }.items()
+    for (seen, silent), verdict in rule.items()
+}
+"""By the flow run, its process, and whether its heartbeat stood still between two looks."""
+
+
+def standing_of(entry: LedgerEntry, flow_run: FlowRunProgress | None) -> FlowRunStanding:
+    """Return where the flow run of an entry stands; None is one that does not exist."""
+    if flow_run is None:
+        return FlowRunStanding.MISSING
+    if flow_run.state_type in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED"):
+        return FlowRunStanding[flow_run.state_type]
+    if flow_run.run_count > entry.attempt:
+        return FlowRunStanding.LATER_ATTEMPT
+    return FlowRunStanding.UNFINISHED
+
+
+def same_sign_of_life(before: LedgerEntry, now: LedgerEntry | None) -> bool:
+    """Whether nothing was heard of the flow's process between two looks at its entry."""
+    # An entry that is gone says nothing new; whoever acts on it looks for it once more.
+    return now is None or (before.beat, before.heartbeat_at) == (now.beat, now.heartbeat_at)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What is seen of one entry of the ledger at a time."""
+
+    entry: LedgerEntry
+    flow_run: FlowRunStanding
+    process: Liveness
+    silent: bool = False
+    """Whether its heartbeat has stood still since an earlier sighting."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is right for the session."""
+        return VERDICTS[self.flow_run, self.process, self.silent]
+
+    def __str__(self) -> str:
+        """Say what is seen, as the reason of a verdict."""
+        silence = ", its heartbeat stands still" if self.silent else ""
+        return f"Its flow run is {self.flow_run}, its process {self.process}{silence}."
+
+
+class Reaper:
+    """
+    Release every session of the ledger that nobody else will release.
+
+    Args:
+        ledger: Knows the open sessions and the flow runs.
+        liveness: Tells whether a process is there.
+        releaser: Releases one session.
+    """
+
+    def __init__(
+        self,
+        ledger: SessionLedger,
+        liveness: Callable[[ProcessIdentity], Liveness],
+        releaser: Releaser,
+    ) -> None:
+        self._ledger = ledger
+        self._liveness = liveness
+        self._releaser = releaser
+
+    def reap(
+        self,
+        wait: Callable[[float], object],
+        patience_seconds: float,
+        now: datetime,
+        flow_run_id: UUID | None = None,
+    ) -> list[Reaped]:
+        """
+        Look at all entries, or at those of one flow run, and act; return what came of each.
+
+        Args:
+            wait: Waits so many seconds; called at most once, and only if silence would decide.
+            patience_seconds: How long a heartbeat may stand still; longer than its interval.
+            now: The time; a session that is kept past its deadline may be over long since.
+            flow_run_id: The flow run, or root flow run, of the entries.
+
+        Raises:
+            LedgerUnavailable: There is no list of open sessions; nothing has been done.
+        """
+        reaped: list[Reaped] = []
+        doubtful: list[Sighting] = []
+        for sighting in self._look(self._ledger.entries(flow_run_id)):
+            if sighting.verdict is not Verdict.KEEP:
+                reaped.append(self._act(sighting))
+            elif replace(sighting, silent=True).verdict is not Verdict.KEEP:
+                doubtful.append(sighting)
+            elif sighting.process is Liveness.UNKNOWN and sighting.entry.deadline < now:
+                # Its machine died, say, and nobody called the flow run crashed. The service has
+                # ended the session by itself then, and says so.
+                reaped.append(self._releaser.forget_if_over(sighting.entry, str(sighting)))
+            else:
+                reaped.append(_kept(sighting))
+        if doubtful:
+            wait(patience_seconds)
+            reaped += self._reap_silent(doubtful, flow_run_id)
+        return reaped
+
+    def _reap_silent(self, doubtful: list[Sighting], flow_run_id: UUID | None) -> list[Reaped]:
+        try:
+            later = {entry.session_id: entry for entry in self._ledger.entries(flow_run_id)}
+        except LedgerUnavailable as error:
+            return [Reaped(it.entry, None, Result.FAILED, str(error)) for it in doubtful]
+        return [
+            self._act(replace(sighting, silent=True))
+            if same_sign_of_life(sighting.entry, later.get(sighting.entry.session_id))
+            else _kept(sighting)
+            for sighting in doubtful
+        ]
+
+    def _act(self, before: Sighting) -> Reaped:
+        """Look again, and do what is right now."""
+        try:
+            entry = self._ledger.find(before.entry.session_id)
+            if entry is None:
+                return Reaped(before.entry, None, Result.OVER, "It has left the ledger meanwhile.")
+            [now] = self._look([entry])
+        except LedgerUnavailable as error:
+            return Reaped(before.entry, None, Result.FAILED, str(error))
+        now = replace(now, silent=before.silent and same_sign_of_life(before.entry, entry))
+        if now.verdict is Verdict.KEEP:
+            return _kept(now)
+        return self._releaser.release(entry, Outcome(now.verdict.value), str(now))
+
+    def _look(self, entries: list[LedgerEntry]) -> list[Sighting]:
+        flow_runs = self._ledger.flow_runs({entry.flow_run_id for entry in entries})
+        return [
+            Sighting(
+                entry,
+                standing_of(entry, flow_runs.get(entry.flow_run_id)),
+                self._liveness(entry.process),
+            )
+            for entry in entries
+        ]
+
+
+def _kept(sighting: Sighting) -> Reaped:
+    return Reaped(sighting.entry, None, Result.KEPT, str(sighting))

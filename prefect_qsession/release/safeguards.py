@@ -1,0 +1,224 @@
+"""
+An open session with its layers of defence up: guarded, recorded and monitored.
+
+They go up before the first job is submitted, so that the only session nobody knows of is one
+without jobs, which costs nothing. They come down when the service has confirmed the release.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from httpx import HTTPError
+from prefect.exceptions import ObjectNotFound
+
+from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.policy import ResolvedPolicy
+from prefect_qsession.exceptions import GuardianUnavailable, LedgerUnavailable
+from prefect_qsession.ibm.records import ServiceAccess, SessionDetails
+from prefect_qsession.ibm.sessions import Workload
+from prefect_qsession.prefect_api.owners import Owner, root_flow_run_id, tag_flow_run
+from prefect_qsession.release.guardian import guardian
+from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.monitor import Monitor, News
+from prefect_qsession.release.processes import this_process
+from prefect_qsession.release.records import LedgerEntry, Ward
+from prefect_qsession.reporting.events import About, guardian_requests
+from prefect_qsession.states import Outcome
+
+
+class SafeguardedSession:
+    """
+    Behave as the session inside, and keep its safeguards up until its release is confirmed.
+
+    A release that fails leaves them: the guardian and the reaper then do what was asked here. Where
+    no clock of the service's runs, in job mode, only the monitor is up.
+    """
+
+    def __init__(
+        self,
+        session: Workload,
+        owner: Owner,
+        policy: ResolvedPolicy,
+        ledger: Ledger,
+        give_slot_back: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._owner = owner
+        self._policy = policy
+        self._ledger = ledger
+        self._give_slot_back = give_slot_back
+        self._monitor: Monitor | None = None
+        self._entry: LedgerEntry | None = None
+        self._recorded = False
+
+    @property
+    def session_id(self) -> str:
+        """The service's id of the session."""
+        return self._session.session_id
+
+    @property
+    def mode(self) -> Mode:
+        """How the jobs in it belong together."""
+        return self._session.mode
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether a clock of the service's runs for it."""
+        return self._session.is_timed
+
+    @property
+    def client_mode(self) -> Any:
+        """What the client's primitives take as their mode."""
+        return self._session.client_mode
+
+    @property
+    def client_session(self) -> Any:
+        """The client's own object, for those who want it bare; None in job mode."""
+        return self._session.client_session
+
+    def put_up(
+        self,
+        access: ServiceAccess,
+        backend_name: str,
+        credentials: str | None,
+        look_inside: Callable[[], News | None],
+        on_news: Callable[[News], None],
+        now: datetime,
+    ) -> None:
+        """
+        Guard, record and monitor the session.
+
+        Args:
+            access: For the guardian.
+            backend_name: For people who look at the ledger.
+            credentials: Name of the saved block, if it is saved.
+            look_inside: Tells what this process itself knows that is new.
+            on_news: Told, in a thread, what is new.
+            now: The time at which the session was opened.
+
+        Raises:
+            LedgerUnavailable: It cannot be recorded, and the policy, or the lack of a guardian,
+                requires it. Nothing is up then; the session is left to the caller.
+        """
+        flow_run = self._owner.flow_run
+        if not self.is_timed:
+            self._follow((flow_run.id,), look_inside, on_news)
+            return
+        guarded = self._guard(access, backend_name)
+        root_id = flow_run.id
+        try:
+            root_id = root_flow_run_id(flow_run)
+            self._entry = LedgerEntry(
+                session_id=self.session_id,
+                backend_name=backend_name,
+                instance_crn=access.instance_crn,
+                credentials=credentials,
+                flow_run_id=flow_run.id,
+                flow_run_name=flow_run.name,
+                root_flow_run_id=root_id,
+                attempt=flow_run.run_count,
+                process=this_process(),
+                opened_at=now,
+                max_time_seconds=self._policy.max_time_seconds,
+            )
+            self._record(self._entry)
+        except (LedgerUnavailable, HTTPError, ObjectNotFound) as error:
+            if self._policy.require_ledger or not guarded:
+                guardian().discharge(self.session_id)
+                raise _unrecorded(self.session_id, error) from error
+            self._owner.logger.warning(
+                "Session %s is not in the ledger: %s It goes on with the guardian and max_time.",
+                self.session_id,
+                error,
+            )
+        self._follow((flow_run.id, root_id), look_inside, on_news)
+
+    def take_down(self) -> None:
+        """Let go of a session that is over; never raises, never waits for long."""
+        if self._monitor is not None:
+            self._monitor.stop()
+        guardian().discharge(self.session_id)
+        if self._recorded:
+            self._forget()
+        self._give_slot_back()
+
+    def was_released_elsewhere(self) -> bool:
+        """Whether another process has released it: only they take it from the ledger beside us."""
+        try:
+            return self._recorded and self._ledger.find(self.session_id) is None
+        except LedgerUnavailable:
+            return False
+
+    def close(self) -> None:
+        """Take no new jobs and let accepted ones finish; then take the safeguards down."""
+        guardian().change(self.session_id, Outcome.CLOSE)
+        self._session.close()
+        self.take_down()
+
+    def cancel(self) -> None:
+        """Take no new jobs and drop those that have not started; then take the safeguards down."""
+        guardian().change(self.session_id, Outcome.CANCEL)
+        self._session.cancel()
+        self.take_down()
+
+    def details(self) -> SessionDetails:
+        """Ask the service how the session stands."""
+        return self._session.details()
+
+    def _follow(
+        self,
+        flow_run_ids: Iterable[UUID],
+        look_inside: Callable[[], News | None],
+        on_news: Callable[[News], None],
+    ) -> None:
+        self._monitor = Monitor(flow_run_ids, self._policy, look_inside, on_news, self._beat)
+        self._monitor.start()
+
+    def _record(self, entry: LedgerEntry) -> None:
+        self._ledger.record(entry)
+        self._recorded = True
+        try:
+            tag_flow_run(self._owner.flow_run)
+        except (HTTPError, ObjectNotFound) as error:
+            self._owner.logger.debug("The flow run could not be tagged: %s", error)
+
+    def _forget(self) -> None:
+        try:
+            self._ledger.forget(self.session_id)
+        except LedgerUnavailable as error:
+            self._owner.logger.warning(
+                "Session %s is over, but stays in the ledger until the reaper looks: %s",
+                self.session_id,
+                error,
+            )
+
+    def _beat(self) -> None:
+        if self._entry is None:
+            return
+        if self._recorded:
+            self._ledger.beat(self._entry)
+        else:
+            # The API did not answer when the session was opened; perhaps it does now.
+            self._record(self._entry)
+
+    def _guard(self, access: ServiceAccess, backend_name: str) -> bool:
+        ward = Ward(
+            self.session_id,
+            access,
+            forget=self._ledger.forget_request(self.session_id),
+            tell=guardian_requests(self.session_id, About.of(self._owner.flow_run, backend_name)),
+        )
+        try:
+            guardian().guard(ward)
+        except GuardianUnavailable as error:
+            self._owner.logger.warning("%s", error)
+            return False
+        return True
+
+
+def _unrecorded(session_id: str, error: Exception) -> LedgerUnavailable:
+    if isinstance(error, LedgerUnavailable):
+        return error
+    return LedgerUnavailable(f"record session {session_id}", f"{error}.", session_id)

@@ -1,0 +1,231 @@
+"""
+The journal of a flow run: whatever happens is told to it once, and it tells the log at once, and
+from a thread of its own the events and the session report.
+
+Its thread works while the flow waits for the QPU. Nothing that it does can fail the flow, and an
+API that is away costs the flow nothing but the moment that its end waits for the last update.
+"""
+
+import atexit
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Condition, Thread
+from typing import NamedTuple
+from weakref import WeakSet
+
+from prefect.logging.loggers import get_logger
+
+from prefect_qsession.exceptions import QSessionError
+from prefect_qsession.prefect_api.owners import Owner
+from prefect_qsession.reporting.events import About, announce
+from prefect_qsession.reporting.happenings import (
+    Happening,
+    JobSubmitted,
+    SessionOpened,
+    SessionOpening,
+    SessionRefused,
+)
+from prefect_qsession.reporting.reporter import Reporter
+from prefect_qsession.reporting.story import line_of
+
+logger = get_logger("qsession.journal")
+
+LINGER_SECONDS = 0.05
+"""The thread begins that long after it is told something: by then the flow waits for its job, and
+what came together is worked off together."""
+
+FINISH_SECONDS = 1.0
+"""For how long the end of a flow run waits for what is left to tell."""
+
+EXIT_SECONDS = 3.0
+"""For how long the end of the process waits for it, at the most."""
+
+
+class _Told(NamedTuple):
+    """A happening, when it was told, and in which context: events say of which task run."""
+
+    happening: Happening
+    at: datetime
+    context: Context
+    is_announced: bool = False
+
+
+class RunJournal:
+    """
+    Keep the journal of one flow run, over all its sessions; every method is thread-safe.
+
+    Args:
+        owner: Returns the flow run, as soon as that is known; before, nothing is told.
+        reporter: Shows the report.
+    """
+
+    def __init__(self, owner: Callable[[], Owner | None], reporter: Reporter) -> None:
+        self._owner = owner
+        self._reporter = reporter
+        self._changed = Condition()
+        self._told: deque[_Told] = deque()
+        self._thread: Thread | None = None
+        self._is_finishing = False
+        self._is_complete = False
+        self._places = _Places()
+
+    def tell(self, happening: Happening) -> None:
+        """Log a happening and leave the rest to the thread: microseconds; never raises."""
+        owner = self._owner()
+        if owner is None:
+            return
+        if line := line_of(happening):
+            owner.logger.log(*line)
+        self._enter(_Told(happening, datetime.now(UTC), copy_context()))
+
+    def hear(self, happening: Happening, at: datetime) -> None:
+        """Leave to the thread what a worker has told: it has logged and announced it itself."""
+        if self._owner() is None:
+            return
+        self._enter(_Told(happening, at, copy_context(), is_announced=True))
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Tell that a session is being opened, and if that fails, why."""
+        self.tell(SessionOpening())
+        try:
+            yield
+        except BaseException as error:
+            # Only our own errors are known to hold no secret.
+            ours = isinstance(error, QSessionError)
+            self.tell(SessionRefused(str(error) if ours else type(error).__name__))
+            raise
+
+    def finish(self, *, is_complete: bool, seconds: float = FINISH_SECONDS) -> None:
+        """
+        Have the rest told and shown now; return when it is, or after so many seconds.
+
+        Args:
+            is_complete: Whether the flow run has completed.
+            seconds: How long to wait.
+        """
+        with self._changed:
+            thread, self._is_finishing, self._is_complete = self._thread, True, is_complete
+            self._changed.notify()
+        if thread is not None:
+            thread.join(seconds)
+            _late.add(thread)
+
+    def _enter(self, told: _Told) -> None:
+        with self._changed:
+            self._told.append(told)
+            if self._thread is None:
+                # Prefect's settings travel in context variables.
+                work = told.context.copy().run
+                self._thread = Thread(
+                    target=work, args=(self._work,), name="qsession-journal", daemon=True
+                )
+                self._is_finishing = False
+                self._thread.start()
+            self._changed.notify()
+
+    # -- in the thread
+
+    def _work(self) -> None:
+        while True:
+            is_last = self._wait()
+            owner = self._owner()
+            if owner is not None:
+                self._pass_on(owner, is_last=is_last)
+            if is_last and self._may_end():
+                return
+
+    def _wait(self) -> bool:
+        """Return when there is something to do, and whether it is the last for now."""
+        with self._changed:
+            left = self._reporter.seconds_left(datetime.now(UTC))
+            self._changed.wait_for(lambda: self._told or self._is_finishing, left)
+            if self._is_finishing:
+                return True
+        time.sleep(LINGER_SECONDS)
+        return False
+
+    def _may_end(self) -> bool:
+        with self._changed:
+            if self._told:
+                return False
+            self._thread, self._is_finishing = None, False
+            return True
+
+    def _pass_on(self, owner: Owner, *, is_last: bool) -> None:
+        """Announce what was told; show it, if it is time to. Never raises."""
+        reporter, now = self._reporter, datetime.now(UTC)
+        try:
+            for told in self._take():
+                self._announce(told, owner)
+                for news in reporter.note(told.happening, told.at):
+                    self._announce_news(news, owner, told.context, told.at)
+            if is_last or reporter.seconds_left(now) == 0:
+                for news in reporter.look(now, is_last=is_last):
+                    self._announce_news(news, owner, copy_context(), now)
+                if is_last:
+                    reporter.read_usage()
+                complete = is_last and self._is_complete
+                reporter.refresh(owner, now, is_last=is_last, is_complete=complete)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the flow must not fail for it
+            logger.debug("The session report could not be brought up to date: %s", error)
+        if is_last:
+            reporter.close()
+
+    def _take(self) -> Iterator[_Told]:
+        while True:
+            with self._changed:
+                if not self._told:
+                    return
+                told = self._told.popleft()
+            yield told
+
+    def _announce_news(
+        self, happening: Happening, owner: Owner, context: Context, at: datetime
+    ) -> None:
+        """Log and announce what nobody has told, and take it in."""
+        if line := line_of(happening):
+            owner.logger.log(*line)
+        self._announce(_Told(happening, at, context), owner)
+        self._reporter.note(happening, at)
+
+    def _announce(self, told: _Told, owner: Owner) -> None:
+        about = self._places.of(told.happening, owner)
+        if told.is_announced:
+            return
+        told.context.run(announce, told.happening, about, told.at)
+
+
+@dataclass
+class _Places:
+    """Where the flow run's jobs go, and went."""
+
+    backend: str | None = None
+    sessions: dict[str, str] = field(default_factory=dict)
+    """The session of each job."""
+
+    def of(self, happening: Happening, owner: Owner) -> About:
+        """Return what a happening is about."""
+        if isinstance(happening, SessionOpened):
+            self.backend = happening.backend
+        elif isinstance(happening, JobSubmitted):
+            self.sessions[happening.job_id] = happening.session_id
+        session_id = self.sessions.get(getattr(happening, "job_id", ""))
+        return About.of(owner.flow_run, self.backend, session_id)
+
+
+_late: "WeakSet[Thread]" = WeakSet()
+"""Those that were to finish, and may not have."""
+
+
+@atexit.register
+def _let_them_finish() -> None:
+    """Give reports that are being shown a moment, before their threads die with the process."""
+    until = time.monotonic() + EXIT_SECONDS
+    for thread in list(_late):
+        thread.join(max(until - time.monotonic(), 0.0))

@@ -1,0 +1,44 @@
+"""The jobs of a flow run as rows of a table."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect_qsession.reporting.report.lives import JobLife
+from prefect_qsession.reporting.report.model import RunReport
+
+MOST_ROWS = 1000
+"""The latest ones; Prefect's UI draws every row of a table at once."""
+
+
+def job_rows(report: RunReport) -> list[dict[str, Any]]:
+    """Return the latest jobs, in their order."""
+    pages = {life.session_id: life.page for life in report.sessions}
+    return [_row(job, pages.get(job.session_id)) for job in list(report.jobs.values())[-MOST_ROWS:]]
+
+
+def _row(job: JobLife, page: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "job": job.job_id,
+        "state": str(job.stage),
+        "seconds": _seconds(job),
+        "QPU seconds": job.charged_seconds,
+        "attempt": "earlier" if job.is_reattached else "this",
+        "program": job.program,
+        "asked for (UTC)": _clock(job.at),
+    }
+    if page:
+        row["page"] = job_page(page, job.job_id)
+    return row
+
+
+def job_page(session_page: str, job_id: str) -> str:
+    """Return where people find a job, beside its session."""
+    return f"{session_page.rpartition('/')[0]}/{job_id}"
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _seconds(job: JobLife) -> float | None:
+    return None if job.over_at is None else round((job.over_at - job.at).total_seconds(), 2)

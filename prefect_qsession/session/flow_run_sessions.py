@@ -1,0 +1,294 @@
+"""
+The session of one flow run: what the task runner, the primitives and the decorator share.
+
+A `FlowRunSession` is made when a flow run enters its task runner, and found from whatever runs
+inside that flow run through a context variable, which Prefect carries into tasks, threads and
+subflows.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from itertools import count
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
+
+from prefect_qsession.config.backends import LeastBusy
+from prefect_qsession.exceptions import NotInSessionFlow
+from prefect_qsession.jobs.submissions import Submissions
+from prefect_qsession.prefect_api.callers import flows_around
+from prefect_qsession.prefect_api.owners import (
+    owner_above,
+    owner_in_context,
+    owner_through_api,
+    retry_delay_seconds,
+)
+from prefect_qsession.reporting.happenings import Happening
+from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.states import Outcome
+from prefect_qsession.workers.invitations import Invitation
+from prefect_qsession.workers.joined_sessions import JoinedSession, joined_session
+from prefect_qsession.workers.receptions import Reception
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import IBMBackend
+
+    from prefect_qsession.ibm.service import Runtime
+    from prefect_qsession.release.safeguards import SafeguardedSession
+
+_current: ContextVar["FlowRunSession | None"] = ContextVar(
+    "qsession_flow_run_session", default=None
+)
+
+_kept: ContextVar[HeldSession | None] = ContextVar("qsession_kept_session", default=None)
+"""The open session of a flow run whose next attempt begins here at once."""
+
+
+class FlowRunSession:
+    """
+    Find, hold and release the session of one attempt of a flow run; every method is thread-safe.
+
+    As a context manager it is the session of everything that starts inside.
+
+    Args:
+        hold: Makes what holds the session; called once, when the flow run is known, unless what
+            held it for the attempt before goes on. It may ask the Prefect API.
+    """
+
+    def __init__(self, hold: Callable[[], HeldSession]) -> None:
+        self._hold = hold
+        self._held: HeldSession | None = None
+        self._adopting = Lock()
+        self._adopted = False
+        self._over = False
+        """Whether the session was released, be it before there was one."""
+        self._submissions: Submissions | None = None
+        self._iterations = count(1)
+        self.task_run_names: dict[UUID, str] = {}
+        """As they were before `track` put numbers into them."""
+        self._enclosing: FlowRunContext | None = None
+        self._in_body = False
+        self._previous: FlowRunSession | None = None
+        self._reception: Reception | None = None
+
+    def __enter__(self) -> Self:
+        # The context of the flow run itself does not exist yet; what is here is what it runs
+        # inside.
+        self._enclosing = FlowRunContext.get()
+        self._previous = _current.get()
+        _current.set(self)
+        # Prefect runs nothing between the exit of one attempt and the entry of the next.
+        if kept := _kept.get():
+            self._held = kept
+            kept.go_on()
+            _kept.set(None)
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        # Not reset(token): an async generator flow that is left by `break` ends in another context.
+        _current.set(self._previous)
+
+    def backend(self) -> "IBMBackend":
+        """Return the backend; this opens no session."""
+        return self._adopt(FlowRunContext.get()).backend()
+
+    def tell(self, happening: Happening) -> None:
+        """Tell the flow run's journal of something."""
+        self._adopt(FlowRunContext.get()).journal.tell(happening)
+
+    def next_iteration(self) -> int:
+        """Return the number of the next iteration of a flow that does not count them itself."""
+        return next(self._iterations)
+
+    def acquire(self) -> "SafeguardedSession":
+        """Return the open session, opening it if there is none; raises as the lifecycle does."""
+        return self._adopt(FlowRunContext.get()).acquire()
+
+    def submissions(self) -> Submissions:
+        """
+        Return what answers the requests of this attempt of the flow run.
+
+        Raises:
+            NotInSessionFlow: Which flow run it is, is not known here.
+        """
+        held = self._adopt(FlowRunContext.get())
+        with self._adopting:
+            if self._submissions is None:
+                if held.owner is None:
+                    raise _unknown_flow_run("A job")
+                self._submissions = Submissions(held, held.owner)
+            return self._submissions
+
+    def invitation(
+        self, make_runtime: "Callable[[str | LeastBusy], Runtime]", backend: str | LeastBusy
+    ) -> Invitation:
+        """
+        Return what a task that runs in another process takes along, to join the session.
+
+        Args:
+            make_runtime: Makes its way to the service.
+            backend: As it was asked for.
+
+        Raises:
+            NotInSessionFlow: Which flow run it is, is not known here.
+        """
+        held = self._adopt(FlowRunContext.get())
+        with self._adopting:
+            if held.owner is None:
+                raise _unknown_flow_run("A task")
+            if self._reception is None:
+                self._reception = Reception(held, held.owner)
+                self._reception.start()
+            return self._reception.invitation(make_runtime, backend)
+
+    def stop_answering(self) -> None:
+        """Leave tasks in other processes without an answer from now on."""
+        if self._reception is not None:
+            self._reception.stop()
+
+    def enter_body(self, context: FlowRunContext) -> bool:
+        """Note that the body of the session's flow run begins; return False if it has already."""
+        self._adopt(context)
+        first, self._in_body = not self._in_body, True
+        return first
+
+    def release(self, outcome: Outcome) -> None:
+        """Close or cancel the session, as `HeldSession.release` does, and tell what is left."""
+        # In this order, and without the lock, which is held while the API is asked: a thread that
+        # comes to its first job now makes what holds the session, and looks here afterwards.
+        self._over = True
+        if held := self._held:
+            held.release(outcome)
+            try:
+                if self._reception is not None:
+                    self._reception.hear_the_rest()
+            finally:
+                held.journal.finish(is_complete=outcome is Outcome.CLOSE)
+
+    def release_after(self, error: BaseException) -> None:
+        """
+        Release as the error that ends the body asks.
+
+        Kept if the flow run's next attempt begins soon, closed if it begins later: jobs that were
+        accepted may still be wanted then.
+        """
+        held = self._held
+        delay = retry_delay_seconds(held.owner.flow_run) if held and held.owner else None
+        if held is None or delay is None or not isinstance(error, Exception):
+            self.release(outcome_after(error))
+        elif delay > held.policy.keep_for_retry_seconds:
+            self.release(Outcome.CLOSE)
+        else:
+            held.keep_for_next_attempt(delay)
+
+    def release_at_exit(self, error: BaseException | None) -> None:
+        """Release by what a task runner's exit sees of the end: an error, or the final state."""
+        held = self._held
+        if error is not None or held is None:
+            self.release(outcome_after(error) if error else Outcome.CLOSE)
+            return
+        owner = held.owner
+        try:
+            state = owner.read_state() if owner else None
+        except Exception as unreadable:  # noqa: BLE001 - whatever it is, the session must go
+            held.logger.warning("The final state is unreadable, so cancelling: %s", unreadable)
+            state = None
+        if owner and state and state.is_running() and held.open_session:
+            # Prefect has waited out the delay, and begins the next attempt right after this. That
+            # attempt may end without ever looking for its session.
+            held.owner = owner_through_api(owner.flow_run)
+            held.keep_for_next_attempt(0.0)
+            _kept.set(held)
+            return
+        self.release(Outcome.CLOSE if state and state.is_completed() else Outcome.CANCEL)
+
+    def _adopt(self, context: FlowRunContext | None) -> HeldSession:
+        """
+        Learn which flow run owns the session, from whatever of it comes here first.
+
+        Raises:
+            NotInSessionFlow: No flow run is known here.
+        """
+        if self._held and self._adopted:
+            return self._held
+        if context is None:
+            raise _unknown_flow_run("A session")
+        with self._adopting:
+            if self._held and self._adopted:
+                return self._held
+            if session_owned_by(context) is self:
+                owner = owner_in_context(context, self._enclosing)
+            else:
+                flow_run = self._enclosing.flow_run if self._enclosing else None
+                owner = owner_above(context, flow_run.id if flow_run else None)
+            held, kept = self._held, self._held
+            if held is None or (held.owner and held.owner.flow_run_id != owner.flow_run_id):
+                # The next attempt of what was kept never began: Prefect's server was gone, say.
+                self._held = held = self._hold()
+                if kept:
+                    kept.release(Outcome.CANCEL)
+            held.owner = owner
+            self._adopted = True
+            if self._over:
+                held.release(Outcome.CANCEL)
+            return held
+
+
+AnyFlowRunSession = FlowRunSession | JoinedSession
+"""A flow run's session as the flow's process has it, or a task in another process."""
+
+
+def _unknown_flow_run(asked_for: str) -> NotInSessionFlow:
+    return NotInSessionFlow(asked_for, "the flow run it would belong to is not known")
+
+
+def outcome_after(error: BaseException) -> Outcome:
+    """Return how to release the session of a flow run that this error ends."""
+    # A pause is no failure, nor is a generator flow that its caller has read as far as wanted. An
+    # async one is: Prefect reports it as failed, or stumbles over it and reports nothing.
+    return Outcome.CLOSE if isinstance(error, Pause | GeneratorExit) else Outcome.CANCEL
+
+
+def session_owned_by(context: FlowRunContext | None) -> FlowRunSession | None:
+    """Return the session of this very flow run; None if it shares its parent's, or has none."""
+    session = getattr(context.task_runner, "flow_run_session", None) if context else None
+    return session if isinstance(session, FlowRunSession) else None
+
+
+def session_here() -> AnyFlowRunSession | None:
+    """Return the session that whatever runs here belongs to, if it belongs to one."""
+    try:
+        return current_flow_run_session("This")
+    except NotInSessionFlow:
+        return None
+
+
+def current_flow_run_session(asked_for: str) -> AnyFlowRunSession:
+    """
+    Return the session that whatever runs here belongs to.
+
+    Args:
+        asked_for: What needs it, for the error message.
+
+    Raises:
+        NotInSessionFlow: No session flow runs here.
+    """
+    session = _current.get()
+    if session is None:
+        raise NotInSessionFlow(asked_for)
+    rebuilt = _rebuilt_context_of(session)
+    return session if rebuilt is None else joined_session(asked_for, rebuilt)
+
+
+def _rebuilt_context_of(session: FlowRunSession) -> FlowRunContext | None:
+    """
+    Return the context of the session's flow run, if its own process is another one than this.
+
+    Prefect rebuilds the context of a remote task with a runner of its own, which would open a
+    session of its own, for every such task.
+    """
+    around = (context for context in flows_around() if session_owned_by(context) is session)
+    return next((context for context in around if context.detached), None)

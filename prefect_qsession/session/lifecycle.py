@@ -1,0 +1,149 @@
+"""
+The life of one flow run's session: opened by whoever needs it first, opened anew when the service
+has ended it, released once, whoever asks.
+
+Pure: it knows neither Prefect nor the Runtime client, only the table of states and a way to
+open. Decisions are taken under a lock, requests are made outside it.
+"""
+
+from collections.abc import Callable
+from threading import Condition
+from typing import Generic, TypeVar
+
+from prefect_qsession.exceptions import SessionLost, SessionNotOpen
+from prefect_qsession.ibm.records import RuntimeSession
+from prefect_qsession.states import Outcome, SessionEvent, SessionState, advance
+
+S = TypeVar("S", bound=RuntimeSession)
+
+
+class SessionLifecycle(Generic[S]):
+    """
+    Open a session when it is first needed and release it exactly once; every method is thread-safe.
+
+    Args:
+        open_session: Asks the service for a session, and returns it or raises.
+        reopenings: How often a session that the service ended may be opened anew.
+    """
+
+    def __init__(self, open_session: Callable[[], S], reopenings: int = 0) -> None:
+        self._open_session = open_session
+        self._reopenings_left = reopenings
+        self._changed = Condition()
+        self._state = SessionState.UNOPENED
+        self._session: S | None = None
+        self._lost_because = ""
+        self._release_under_way = False
+
+    @property
+    def state(self) -> SessionState:
+        """Where the session stands now."""
+        return self._state
+
+    @property
+    def session(self) -> S | None:
+        """The latest session, once the service has opened it; readable after its release, too."""
+        return self._session
+
+    def acquire(self) -> S:
+        """
+        Return the open session, opening it if this is the first call; other callers wait for it.
+
+        When opening fails the next call tries again. One that the service ended is opened anew, as
+        often as allowed. When the session is released while it is being opened, it is cancelled
+        here, as soon as its id is known.
+
+        Raises:
+            SessionNotOpen: The session has been released.
+            SessionLost: The service ended the session, once more than it may be opened anew.
+            ServiceError: The service did not open it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not SessionState.OPENING)
+            if self._state is SessionState.OPEN and self._session is not None:
+                return self._session
+            reopens = self._state is SessionState.LOST
+            self._refuse_unless_openable()
+            self._advance(SessionEvent.OPEN)
+        try:
+            session = self._open_session()
+        except BaseException:
+            with self._changed:
+                self._advance(SessionEvent.REFUSED)
+            raise
+        with self._changed:
+            self._session = session
+            self._reopenings_left -= reopens
+            self._advance(SessionEvent.OPENED)
+            if self._state is SessionState.OPEN:
+                return session
+        self.release(Outcome.CANCEL)
+        raise SessionNotOpen(session.session_id, self._state)
+
+    def release(self, outcome: Outcome) -> bool:
+        """
+        Close or cancel the session; return whether this call did. A repeated call does nothing.
+
+        A session that is being opened at this moment is left `cancelling`, and cancelled by the
+        thread that opens it. A release that is under way is waited for: whoever ends the process
+        next must not cut it off. When the service does not confirm, the session stays `closing` or
+        `cancelling` and a later call asks again.
+
+        Raises:
+            ServiceError: The service did not confirm the release.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._release_under_way)
+            if self._state.is_final:
+                return False
+            # Asked again after a release that was not confirmed: a cancel is never weakened to a
+            # close.
+            if self._state not in (SessionState.CANCELLING, outcome.in_progress):
+                self._advance(outcome.event)
+            if self._session is None or self._state.is_final:
+                return False
+            session, cancelling = self._session, self._state is SessionState.CANCELLING
+            self._release_under_way = True
+        confirmed = False
+        try:
+            if cancelling:
+                session.cancel()
+            else:
+                session.close()
+            confirmed = True
+        finally:
+            with self._changed:
+                self._release_under_way = False
+                if confirmed:
+                    self._advance(SessionEvent.CONFIRMED)
+                self._changed.notify_all()
+        return True
+
+    def lose(self, session: S, reason: str, *, for_good: bool = False) -> bool:
+        """
+        Note that this session was ended from outside; there is nothing left to release.
+
+        None is opened in its place if it was `for_good`: somebody meant it.
+
+        Returns whether that was news: another session may be open in its place by now.
+        """
+        with self._changed:
+            if self._state is not SessionState.OPEN or self._session is not session:
+                return False
+            self._lost_because = reason
+            if for_good:
+                self._reopenings_left = 0
+            self._advance(SessionEvent.LOSE)
+            return True
+
+    def _refuse_unless_openable(self) -> None:
+        session_id = self._session.session_id if self._session else None
+        if self._state is SessionState.LOST:
+            if self._reopenings_left <= 0:
+                raise SessionLost(session_id, self._lost_because)
+        elif self._state is not SessionState.UNOPENED:
+            raise SessionNotOpen(session_id, self._state)
+
+    def _advance(self, event: SessionEvent) -> None:
+        self._state = advance(self._state, event)
+        self._changed.notify_all()

@@ -1,0 +1,68 @@
+"""What the session report asks about a flow run that nobody tells it."""
+
+import time
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from prefect_qsession.budget.rules import Kind
+from prefect_qsession.budget.spending import Spending
+from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.jobs.reattachment import run_tag
+from prefect_qsession.prefect_api.owners import Owner
+from prefect_qsession.reporting.report.lives import BudgetUse
+
+if TYPE_CHECKING:
+    from qiskit_ibm_runtime import IBMBackend
+
+    from prefect_qsession.release.safeguards import SafeguardedSession
+
+NAMES = {Kind.QPU: "QPU budget", Kind.SESSION: "Session budget"}
+
+
+class Held(Protocol):
+    """What holds the session."""
+
+    owner: Owner | None
+    spending: Spending
+
+    @property
+    def session(self) -> "SafeguardedSession | None":
+        """The latest session, if the service has opened one."""
+        ...
+
+    def backend(self) -> "IBMBackend":
+        """Return the backend; this opens no session."""
+        ...
+
+
+class WatchedSession:
+    """Answer a report's questions about a held session."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+
+    def budgets(self) -> list[BudgetUse]:
+        """Return how much of the flow run's budgets is spent, as far as it is known here."""
+        now, spending = time.monotonic(), self._held.spending
+        return [
+            BudgetUse(name, spending.spent_seconds(kind, now), cap)
+            for kind, name in NAMES.items()
+            if (cap := spending.cap_seconds(kind)) is not None
+        ]
+
+    def details(self) -> SessionDetails | None:
+        """Ask how the latest session stands; None if there is none whose time is counted."""
+        session = self._held.session
+        return session.details() if session is not None and session.is_timed else None
+
+    def charges(self, job_ids: Collection[str]) -> Mapping[str, float]:
+        """Ask what these jobs were charged; those whose charge is not final are left out."""
+        from prefect_qsession.ibm.charges import charges  # noqa: PLC0415 - slow to import
+
+        owner = self._held.owner
+        if owner is None:
+            return {}
+        found = charges(self._held.backend().service, job_ids, run_tag(owner.flow_run_id))
+        # Those of workers, too, which the budgets of this process know in no other way.
+        self._held.spending.learn(found)
+        return found

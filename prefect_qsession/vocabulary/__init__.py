@@ -1,1 +1,0 @@
-"""Words and frozen data that every layer shares; no I/O."""

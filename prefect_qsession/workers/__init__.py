@@ -1,0 +1,1 @@
+"""Tasks in other processes: what they take along, how they ask, how they are answered."""
