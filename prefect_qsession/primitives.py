@@ -14,7 +14,8 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPu
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
 from prefect_qsession.ibm.circuits import each_circuit_seen_once
-from prefect_qsession.ibm.primitives import ClientPrimitive, check_isa
+from prefect_qsession.ibm.isa import check_isa
+from prefect_qsession.ibm.primitives import ClientPrimitive
 from prefect_qsession.jobs.session_jobs import SessionJob
 from prefect_qsession.session.flow_run_sessions import AnyFlowRunSession, current_flow_run_session
 
