@@ -11,6 +11,7 @@ from prefect_qsession.emulator import SimulatorPool
 from tests.harness.forks import ForkServer
 
 MOST_ENDS = 1000
+"""At once; there are not so many lanes."""
 
 
 class ReaperLock:

@@ -150,16 +150,13 @@ def _run(sessions: int, seconds: float, emulated: Service) -> dict[str, Any]:
     finally:
         for process in processes:
             process.kill()
-    phases = {
-        name: {
-            "service": requests - requests_before,
-            "jobs": jobs - jobs_before,
+    phases = {}
+    for name, (before, after) in zip(("opening", "window"), pairwise(counted), strict=True):
+        phases[name] = {
+            "service": after[0] - before[0],
+            "jobs": after[1] - before[1],
             "prefect": sum((Counter(one[name]) for one in told), Counter()),
         }
-        for name, ((requests_before, jobs_before), (requests, jobs)) in zip(
-            ("opening", "window"), pairwise(counted), strict=True
-        )
-    }
     return {
         **phases,
         "open_sessions": len(open_sessions),
