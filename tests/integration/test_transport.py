@@ -17,7 +17,13 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 from requests import PreparedRequest
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.adapters.gateway import ClientPrimitive, GatewaySession, Runtime, connect
+from prefect_qsession.adapters.gateway import (
+    ClientPrimitive,
+    GatewaySession,
+    Runtime,
+    connect,
+    internals,
+)
 from prefect_qsession.adapters.gateway.access import service_access
 from prefect_qsession.adapters.gateway.charges import charges, run_charges
 from prefect_qsession.adapters.gateway.errors import refused_as_session_refused, translated
@@ -37,6 +43,8 @@ from prefect_qsession.exceptions import (
 from prefect_qsession.vocabulary.modes import Mode
 from tests.integration.conftest import flipped_qubit
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(internals.are_hidden, reason="requests go the client's way")
 
 EVERYTHING = "/experimental/api/v1/*"
 TRANSIENT = (500, 502, 503, 504, 520, 521, 522, 523, 524)
@@ -163,7 +171,8 @@ def test_a_connection_is_made_over_an_unsteady_line(emulator, line):
 def test_a_backend_is_not_called_unknown_because_the_service_is_out(line):
     """The client has an empty list for both; what is the matter keeps its name."""
     # Not 503, which would be waited out.
-    for route in ("/backends", "/instances/usage"):
+    # By 0.50 a backend that is in no list is asked for by its name.
+    for route in ("/backends", "/backends/*", "/instances/usage"):
         line.break_down(route, Answer(501, code=1999))
     runtime = Runtime(line.account, "ibm_manila")
 
