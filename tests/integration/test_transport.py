@@ -26,6 +26,7 @@ from prefect_qsession.exceptions import (
     SessionRefused,
     Unauthorized,
 )
+from prefect_qsession.ibm import internals
 from prefect_qsession.ibm.access import service_access
 from prefect_qsession.ibm.charges import charges, run_charges
 from prefect_qsession.ibm.errors import refused_as_session_refused, translated
@@ -39,6 +40,8 @@ from prefect_qsession.ibm.sessions import GatewaySession
 from prefect_qsession.ibm.transport import PatientAdapter, install
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit
+
+pytestmark = pytest.mark.skipif(internals.are_hidden, reason="requests go the client's way")
 
 EVERYTHING = "/experimental/api/v1/*"
 TRANSIENT = (500, 502, 503, 504, 520, 521, 522, 523, 524)
@@ -165,7 +168,8 @@ def test_a_connection_is_made_over_an_unsteady_line(emulator, line):
 def test_a_backend_is_not_called_unknown_because_the_service_is_out(line):
     """The client has an empty list for both; what is the matter keeps its name."""
     # Not 503, which would be waited out.
-    for route in ("/backends", "/instances/usage"):
+    # By 0.50 a backend that is in no list is asked for by its name.
+    for route in ("/backends", "/backends/*", "/instances/usage"):
         line.break_down(route, Answer(501, code=1999))
     runtime = Runtime(line.account, "ibm_manila")
 
