@@ -31,7 +31,7 @@ ARROWS = {
 PURE = {
     "exceptions": "base configuration jobs service sessions",
     "states": "",
-    "config": "backends durations modes options policy",
+    "config": "backends durations modes options policy tested",
     "prefect_api": "requests",
     "ibm": "codes records",
     "budget": "rules",
@@ -49,8 +49,8 @@ They ask nobody, and read no clock and no file; what has to be known is given to
 """
 
 HARMLESS = (
-    "base64 collections contextlib dataclasses datetime enum functools hashlib html logging math"
-    " packaging re threading.Condition threading.Lock typing uuid"
+    "base64 collections contextlib dataclasses datetime enum functools hashlib html inspect logging"
+    " math packaging pydantic re threading.Condition threading.Lock typing uuid"
 )
 """What pure modules import that is not ours."""
 
