@@ -78,8 +78,8 @@ def tell_nobody(iterations: int) -> None:
 
     from prefect_qsession.config.modes import Mode  # noqa: PLC0415
     from prefect_qsession.prefect_api.owners import Owner  # noqa: PLC0415
-    from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
-    from prefect_qsession.reporting.journal import RunJournal  # noqa: PLC0415
+    from prefect_qsession.reporting import run_events as told  # noqa: PLC0415
+    from prefect_qsession.reporting.event_emitter import RunJournal  # noqa: PLC0415
     from prefect_qsession.reporting.reporter import Reporter  # noqa: PLC0415
 
     logger: Any = get_logger("qsession.benchmark")
@@ -115,7 +115,7 @@ class _Nothing:
 
 def _facts() -> tuple[Any, Any, Any]:
     """Return what is told of a job, before and after it runs."""
-    from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
+    from prefect_qsession.reporting import run_events as told  # noqa: PLC0415
 
     job_id = uuid4().hex
     submitted = told.JobSubmitted(job_id, "measured", "estimator")
@@ -125,7 +125,7 @@ def _facts() -> tuple[Any, Any, Any]:
 def _drawing_seconds(iterations: int) -> float:
     """Return what it takes to write a report of so many iterations; the thread does that."""
     from prefect_qsession.config.modes import Mode  # noqa: PLC0415
-    from prefect_qsession.reporting import happenings as told  # noqa: PLC0415
+    from prefect_qsession.reporting import run_events as told  # noqa: PLC0415
     from prefect_qsession.reporting.report.markdown import markdown  # noqa: PLC0415
     from prefect_qsession.reporting.report.model import RunReport  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from prefect_qsession.reporting.happenings import HAPPENINGS, Happening
+from prefect_qsession.reporting.run_events import HAPPENINGS, Happening
 
 EVENTS = Path(__file__).parent / "events.md"
 _TABLE = re.compile(r"(?<=\| event \| when \| payload \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")

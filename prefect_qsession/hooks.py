@@ -12,7 +12,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 
-from prefect_qsession.reporting.happenings import ReleasedBy
+from prefect_qsession.reporting.run_events import ReleasedBy
 from prefect_qsession.states import Outcome
 
 
@@ -29,8 +29,8 @@ def release_recorded_sessions(
     """
     # Where the flow is only imported, these would be for nothing.
     from prefect_qsession.reaper import release_recorded  # noqa: PLC0415
-    from prefect_qsession.release.aftermath import tell_of_guardian  # noqa: PLC0415
     from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415
+    from prefect_qsession.release.release_notices import tell_of_guardian  # noqa: PLC0415
 
     logger = flow_run_logger(flow_run=flow_run, flow=flow)
     try:

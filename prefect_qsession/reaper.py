@@ -12,13 +12,13 @@ from uuid import UUID
 
 from prefect_qsession.credentials import load_credentials
 from prefect_qsession.ibm.records import RuntimeInstance
-from prefect_qsession.release.aftermath import tell_released
 from prefect_qsession.release.ledger import Ledger
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.reaping import Reaper
 from prefect_qsession.release.records import LedgerEntry
+from prefect_qsession.release.release_notices import tell_released
 from prefect_qsession.release.releasing import Reaped, Releaser
-from prefect_qsession.reporting.happenings import ReleasedBy
+from prefect_qsession.reporting.run_events import ReleasedBy
 from prefect_qsession.settings import QSessionSettings
 from prefect_qsession.states import Outcome
 

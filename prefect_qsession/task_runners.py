@@ -21,10 +21,10 @@ from prefect_qsession.policies import SessionPolicy, resolve_policy
 from prefect_qsession.prefect_api.blocks import saved_name
 from prefect_qsession.prefect_api.clients import one_client_for_all_tasks
 from prefect_qsession.session.flow_run_sessions import FlowRunSession
-from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.session.manager import HeldSession
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.workers.invitations import Invitation, invited
-from prefect_qsession.workers.joined_sessions import joined_session
+from prefect_qsession.workers.context import Invitation, invited
+from prefect_qsession.workers.session import joined_session
 
 
 class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):

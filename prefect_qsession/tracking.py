@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect.context import TaskRunContext
 from prefect.logging.loggers import get_logger
 
-from prefect_qsession.reporting.happenings import Tracked
+from prefect_qsession.reporting.run_events import Tracked
 from prefect_qsession.session.flow_run_sessions import session_here
 
 logger = get_logger("qsession.tracking")

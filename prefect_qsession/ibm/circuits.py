@@ -20,8 +20,8 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 from samplomatic import annotations
 
+from prefect_qsession.ibm.canonical_form import digest, plain, unlike
 from prefect_qsession.ibm.expressions import ordered
-from prefect_qsession.ibm.plain import digest, plain, unlike
 
 _PARTS = {
     expr.Value: ("value",),

@@ -24,7 +24,7 @@ from prefect_qsession.exceptions import (
     Unauthorized,
 )
 from prefect_qsession.ibm.codes import PLAN_CODES, SESSION_CLOSED_CODES
-from prefect_qsession.ibm.patience import TRANSIENT, may_have_been_done
+from prefect_qsession.ibm.retry_policy import TRANSIENT, may_have_been_done
 
 _BAD_KEY = 401
 _UNAUTHORIZED = frozenset({_BAD_KEY, 403})

@@ -20,9 +20,9 @@ from qiskit.quantum_info import PauliLindbladMap
 from samplomatic.quantum_program import CircuitItem, QuantumProgram, SamplexItem
 from samplomatic.samplex import Samplex
 
+from prefect_qsession.ibm.canonical_form import attributes, digest, plain, unlike
 from prefect_qsession.ibm.circuits import plain_operation
 from prefect_qsession.ibm.internals import UNSET, samplex_content
-from prefect_qsession.ibm.plain import attributes, digest, plain, unlike
 
 
 def fingerprint(

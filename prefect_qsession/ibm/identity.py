@@ -17,8 +17,8 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 from requests.exceptions import RequestException
 
-from prefect_qsession.ibm.patience import PATIENCE, Patience
 from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.ibm.retry_policy import PATIENCE, Patience
 
 RENEWED_AFTER = 0.8
 """The part of its life after which a token is renewed."""

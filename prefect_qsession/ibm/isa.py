@@ -11,7 +11,7 @@ from qiskit.circuit import ControlFlowOp, ParameterExpression
 from qiskit_ibm_runtime import IBMBackend
 
 from prefect_qsession.exceptions import NotISA
-from prefect_qsession.ibm.plain import digest, plain
+from prefect_qsession.ibm.canonical_form import digest, plain
 
 
 @dataclass

@@ -26,6 +26,7 @@ from qiskit_ibm_runtime import QuantumProgram
 from qiskit_ibm_runtime.options_models import EstimatorOptions, ExecutorOptions, SamplerOptions
 from samplomatic.quantum_program import CircuitItem, SamplexItem
 
+from prefect_qsession.ibm.canonical_form import plain
 from prefect_qsession.ibm.encodings import (
     EncodedProgram,
     decoded,
@@ -35,7 +36,6 @@ from prefect_qsession.ibm.encodings import (
 )
 from prefect_qsession.ibm.fingerprints import fingerprint
 from prefect_qsession.ibm.internals import makes_programs, prepared, role
-from prefect_qsession.ibm.plain import plain
 
 Pub: TypeAlias = EstimatorPub | SamplerPub
 PrimitiveOptions: TypeAlias = EstimatorOptions | SamplerOptions

@@ -9,7 +9,7 @@ from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
 from prefect_qsession.exceptions import ServiceError
 from prefect_qsession.ibm.errors import translated
-from prefect_qsession.ibm.sessions import GatewaySession
+from prefect_qsession.ibm.workloads import GatewaySession
 
 
 class ServiceInstance:

@@ -28,8 +28,8 @@ from prefect_qsession.ibm.errors import refused_as_session_refused, translated
 from prefect_qsession.ibm.internals import ADDRESS_VARIABLES, tell_if_untested
 from prefect_qsession.ibm.records import RuntimeAccount, ServiceAccess
 from prefect_qsession.ibm.released import find_session
-from prefect_qsession.ibm.sessions import GatewaySession, JobModeSession, Workload
 from prefect_qsession.ibm.transport import install, patient_service
+from prefect_qsession.ibm.workloads import GatewaySession, JobModeSession, Workload
 
 _CLIENT_CLASSES = {Mode.SESSION: Session, Mode.BATCH: Batch}
 

@@ -23,15 +23,15 @@ from requests.exceptions import RequestException
 
 from prefect_qsession.ibm.identity import TokenAuth
 from prefect_qsession.ibm.internals import senders, service_with
-from prefect_qsession.ibm.patience import (
+from prefect_qsession.ibm.preflight import Preflight
+from prefect_qsession.ibm.records import ServiceAccess
+from prefect_qsession.ibm.retry_policy import (
     CONNECTING,
     PATIENCE,
     Outcome,
     Patience,
     pause_before_repeat,
 )
-from prefect_qsession.ibm.preflight import Preflight
-from prefect_qsession.ibm.records import ServiceAccess
 
 CONNECTIONS = 64
 """The most that are kept open to the service."""

@@ -27,10 +27,10 @@ from prefect_qsession.jobs.known_jobs import KnownJobs
 from prefect_qsession.jobs.packed_submissions import PackedSubmissions
 from prefect_qsession.jobs.packing import position_of
 from prefect_qsession.jobs.reattachment import MAX_TAGS, OWN_TAGS, JobIdentity, Ordinals
-from prefect_qsession.jobs.session_holders import SessionHolder
-from prefect_qsession.prefect_api.callers import current_caller
+from prefect_qsession.jobs.workload_provider import SessionHolder
+from prefect_qsession.prefect_api.enclosing_runs import current_caller
 from prefect_qsession.prefect_api.owners import Owner, runs_before
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.run_events import (
     JobReattached,
     JobRunning,
     JobSubmitted,

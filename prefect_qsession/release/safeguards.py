@@ -17,14 +17,14 @@ from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import GuardianUnavailable, LedgerUnavailable
 from prefect_qsession.ibm.records import ServiceAccess, SessionDetails
-from prefect_qsession.ibm.sessions import Workload
+from prefect_qsession.ibm.workloads import Workload
 from prefect_qsession.prefect_api.owners import Owner, root_flow_run_id, tag_flow_run
 from prefect_qsession.release.guardian import guardian
 from prefect_qsession.release.ledger import Ledger
 from prefect_qsession.release.monitor import Monitor, News
 from prefect_qsession.release.processes import this_process
 from prefect_qsession.release.records import LedgerEntry, Ward
-from prefect_qsession.reporting.events import About, guardian_requests
+from prefect_qsession.reporting.prefect_events import About, guardian_requests
 from prefect_qsession.states import Outcome
 
 

@@ -12,11 +12,11 @@ from prefect_qsession.exceptions import ServiceError
 from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.prefect_api.owners import Owner, tag_flow_run
 from prefect_qsession.reporting.artifacts import RunArtifacts
-from prefect_qsession.reporting.happenings import Happening, SessionOpened
-from prefect_qsession.reporting.report.lives import BudgetUse
+from prefect_qsession.reporting.report.histories import BudgetUse
 from prefect_qsession.reporting.report.markdown import markdown
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.tables import job_rows
+from prefect_qsession.reporting.run_events import Happening, SessionOpened
 
 logger = get_logger("qsession.reporter")
 

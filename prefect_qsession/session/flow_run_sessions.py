@@ -19,19 +19,19 @@ from prefect.exceptions import Pause
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.jobs.submissions import Submissions
-from prefect_qsession.prefect_api.callers import flows_around
+from prefect_qsession.prefect_api.enclosing_runs import flows_around
 from prefect_qsession.prefect_api.owners import (
     owner_above,
     owner_in_context,
     owner_through_api,
     retry_delay_seconds,
 )
-from prefect_qsession.reporting.happenings import Happening
-from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.reporting.run_events import Happening
+from prefect_qsession.session.manager import HeldSession
 from prefect_qsession.states import Outcome
-from prefect_qsession.workers.invitations import Invitation
-from prefect_qsession.workers.joined_sessions import JoinedSession, joined_session
-from prefect_qsession.workers.receptions import Reception
+from prefect_qsession.workers.context import Invitation
+from prefect_qsession.workers.listener import Reception
+from prefect_qsession.workers.session import JoinedSession, joined_session
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend

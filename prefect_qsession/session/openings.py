@@ -13,12 +13,12 @@ from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import ServiceError, SessionNotOpen, SessionRefused
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.prefect_api.owners import Owner
-from prefect_qsession.reporting.happenings import Journal, ModeFallback
+from prefect_qsession.reporting.run_events import Journal, ModeFallback
 from prefect_qsession.session.slots import Slot
 
 if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime
-    from prefect_qsession.ibm.sessions import Workload
+    from prefect_qsession.ibm.workloads import Workload
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each repetition of a request to open that was not answered."""

@@ -14,17 +14,17 @@ from prefect_qsession.emulator import InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import BudgetExceeded, OwnerSilent, SessionNotOpen, SessionRefused
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.prefect_api.owners import owner_through_api
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.run_events import (
     JobCompleted,
     JobReattached,
     JobRunning,
     JobSubmitted,
 )
-from prefect_qsession.session.held_sessions import HeldSession
+from prefect_qsession.session.manager import HeldSession
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.workers.mailbox import SILENCE, ask, send_news, take
-from prefect_qsession.workers.news import News
-from prefect_qsession.workers.receptions import Reception
+from prefect_qsession.workers.event_serialization import News
+from prefect_qsession.workers.flow_run_inputs import SILENCE, ask, send_news, take
+from prefect_qsession.workers.listener import Reception
 from tests.distributed.conftest import processes
 from tests.distributed.tasks import (
     measure,

@@ -28,8 +28,8 @@ from tests.harness.waiting import wait_until
 HAPPEN = """
 import sys
 from uuid import UUID
-from prefect_qsession.reporting.events import About, announce
-from prefect_qsession.reporting import happenings as told
+from prefect_qsession.reporting.prefect_events import About, announce
+from prefect_qsession.reporting import run_events as told
 from prefect_qsession.states import SessionState
 
 about = About(UUID(sys.argv[1]), "a-run")

@@ -153,7 +153,7 @@ def test_a_cancel_in_job_mode_drops_only_the_queued_jobs_of_this_run(make_runtim
 
 def test_a_cancel_in_job_mode_goes_through_every_page(make_runtime, monkeypatch):
     """Also if there are more jobs than the service lists at once."""
-    monkeypatch.setattr("prefect_qsession.ibm.sessions.PAGE", 2)
+    monkeypatch.setattr("prefect_qsession.ibm.workloads.PAGE", 2)
     emulator, runtime = make_runtime(hand_clock=True, timing=TimingSettings(fixed_seconds=10.0))
     ours = runtime.open_session(ENOUGH, Mode.JOB, OURS)
     for _ in range(6):

@@ -32,12 +32,12 @@ from prefect_qsession.ibm.charges import charges, run_charges
 from prefect_qsession.ibm.errors import refused_as_session_refused, translated
 from prefect_qsession.ibm.identity import TokenAuth
 from prefect_qsession.ibm.jobs import PAGE
-from prefect_qsession.ibm.patience import Patience
 from prefect_qsession.ibm.preflight import FRESH_SECONDS
 from prefect_qsession.ibm.primitives import ClientPrimitive
+from prefect_qsession.ibm.retry_policy import Patience
 from prefect_qsession.ibm.service import Runtime, connect
-from prefect_qsession.ibm.sessions import GatewaySession
 from prefect_qsession.ibm.transport import PatientAdapter, install
+from prefect_qsession.ibm.workloads import GatewaySession
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit
 

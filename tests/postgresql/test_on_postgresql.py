@@ -5,11 +5,6 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from prefect_qsession.release.ledger import Ledger
-from tests.integration.test_held_sessions import (
-    _look_often,
-    test_a_script_whose_run_is_cancelled_in_the_ui_loses_its_session_at_once,
-    test_an_open_session_is_in_the_ledger_until_it_is_released,
-)
 from tests.integration.test_ledger import (
     api_ledger,
     test_a_heartbeat_of_what_is_forgotten_does_not_bring_it_back,
@@ -30,6 +25,11 @@ from tests.integration.test_reaper import (
     test_a_session_is_released_as_its_flow_run_ended,
     test_the_session_of_a_dead_process_is_cancelled,
     test_two_reapers_at_once_cancel_a_session_once,
+)
+from tests.integration.test_session_manager import (
+    _look_often,
+    test_a_script_whose_run_is_cancelled_in_the_ui_loses_its_session_at_once,
+    test_an_open_session_is_in_the_ledger_until_it_is_released,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgresql")]

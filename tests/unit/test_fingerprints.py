@@ -35,9 +35,9 @@ from samplomatic import ChangeBasis, InjectNoise, Tag, Twirl, build
 
 from flows.ansatz import coupled_cluster
 from prefect_qsession.ibm import internals
+from prefect_qsession.ibm.canonical_form import plain
 from prefect_qsession.ibm.circuits import each_circuit_seen_once
 from prefect_qsession.ibm.fingerprints import fingerprint
-from prefect_qsession.ibm.plain import plain
 
 OPERATOR = SparsePauliOp(["ZZ", "XX", "IZ"], [0.5, 0.25, -1.0])
 

@@ -35,7 +35,7 @@ PURE = {
     "prefect_api": "requests",
     "ibm": "codes records",
     "budget": "rules",
-    "reporting": "happenings story report.curve report.lives report.markdown report.model"
+    "reporting": "run_events log_lines report.curve report.histories report.markdown report.model"
     " report.savings report.series report.svg report.tables report.timeline report.words",
     "release": "reaping records releasing",
     "jobs": "activity packing reattachment waiting",

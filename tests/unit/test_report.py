@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.report.curve import curve
+from prefect_qsession.reporting.report.histories import BudgetUse, Stage, is_over
+from prefect_qsession.reporting.report.markdown import markdown
+from prefect_qsession.reporting.report.model import RunReport
+from prefect_qsession.reporting.report.series import MOST_POINTS, Series
+from prefect_qsession.reporting.report.svg import WIDTH, ticks, time_ticks
+from prefect_qsession.reporting.report.tables import job_rows
+from prefect_qsession.reporting.report.timeline import Bar, merged, timeline
+from prefect_qsession.reporting.report.words import duration, plain
+from prefect_qsession.reporting.run_events import (
     HAPPENINGS,
     BudgetWarning,
     JobCancelled,
@@ -29,15 +38,6 @@ from prefect_qsession.reporting.happenings import (
     SessionStarted,
     Tracked,
 )
-from prefect_qsession.reporting.report.curve import curve
-from prefect_qsession.reporting.report.lives import BudgetUse, Stage, is_over
-from prefect_qsession.reporting.report.markdown import markdown
-from prefect_qsession.reporting.report.model import RunReport
-from prefect_qsession.reporting.report.series import MOST_POINTS, Series
-from prefect_qsession.reporting.report.svg import WIDTH, ticks, time_ticks
-from prefect_qsession.reporting.report.tables import job_rows
-from prefect_qsession.reporting.report.timeline import Bar, merged, timeline
-from prefect_qsession.reporting.report.words import duration, plain
 from prefect_qsession.states import Outcome, SessionState
 
 BEGAN = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.reporting.report.curve import curve
-from prefect_qsession.reporting.report.lives import JobStage, SessionLife, Stage
+from prefect_qsession.reporting.report.histories import JobStage, SessionLife, Stage
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.savings import savings
 from prefect_qsession.reporting.report.tables import job_page

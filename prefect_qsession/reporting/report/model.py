@@ -5,10 +5,16 @@ from datetime import datetime
 from functools import singledispatchmethod
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting import happenings as told
-from prefect_qsession.reporting.happenings import Happening
-from prefect_qsession.reporting.report.lives import BudgetUse, JobLife, JobStage, SessionLife, Stage
+from prefect_qsession.reporting import run_events as told
+from prefect_qsession.reporting.report.histories import (
+    BudgetUse,
+    JobLife,
+    JobStage,
+    SessionLife,
+    Stage,
+)
 from prefect_qsession.reporting.report.series import Series
+from prefect_qsession.reporting.run_events import Happening
 from prefect_qsession.states import SessionState
 
 LONG_QUEUE_SECONDS = 3600.0

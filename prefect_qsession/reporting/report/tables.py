@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from prefect_qsession.reporting.report.lives import JobLife
+from prefect_qsession.reporting.report.histories import JobLife
 from prefect_qsession.reporting.report.model import RunReport
 
 MOST_ROWS = 1000

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting.report.lives import JobLife, JobStage, SessionLife, Stage
+from prefect_qsession.reporting.report.histories import JobLife, JobStage, SessionLife, Stage
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.svg import BLUE, LEFT, RIGHT, WIDTH, Picture, time_ticks
 from prefect_qsession.reporting.report.words import duration

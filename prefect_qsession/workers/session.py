@@ -27,16 +27,16 @@ from prefect_qsession.jobs.reattachment import JobIdentity, run_tag
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner, owner_in_context
-from prefect_qsession.reporting.happenings import BudgetWarning, Happening
-from prefect_qsession.workers.invitations import Invitation, OpenSession, current_invitation
-from prefect_qsession.workers.journal import WorkerJournal
-from prefect_qsession.workers.mailbox import Reply, ask
+from prefect_qsession.reporting.run_events import BudgetWarning, Happening
+from prefect_qsession.workers.context import Invitation, OpenSession, current_invitation
+from prefect_qsession.workers.event_emitter import WorkerJournal
+from prefect_qsession.workers.flow_run_inputs import Reply, ask
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend, RuntimeJobV2
 
     from prefect_qsession.ibm.service import Runtime
-    from prefect_qsession.ibm.sessions import Workload
+    from prefect_qsession.ibm.workloads import Workload
 
 MOST_KEPT = 8
 """Flow runs whose sessions a worker stays joined to; a connection each."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from prefect.logging.loggers import get_logger
 from pydantic import TypeAdapter
 
-from prefect_qsession.reporting.happenings import HAPPENINGS, Happening
+from prefect_qsession.reporting.run_events import HAPPENINGS, Happening
 
 logger = get_logger("qsession.news")
 

@@ -18,7 +18,7 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.prefect_api.clients import bare_request
 from prefect_qsession.prefect_api.requests import OCCURRED, HttpRequest
-from prefect_qsession.reporting.happenings import Happening, ReleasedBy, SessionReleased
+from prefect_qsession.reporting.run_events import Happening, ReleasedBy, SessionReleased
 from prefect_qsession.states import Outcome
 
 PROCESS_DIED = "Its flow's process died."

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.run_events import (
     BudgetWarning,
     JobCompleted,
     JobFailed,
@@ -15,7 +15,7 @@ from prefect_qsession.reporting.happenings import (
     Tracked,
 )
 from prefect_qsession.states import SessionState
-from prefect_qsession.workers.news import News, as_text, from_text
+from prefect_qsession.workers.event_serialization import News, as_text, from_text
 
 AT = datetime(2026, 11, 29, 12, 30, 0, 250_000, tzinfo=UTC)
 

@@ -23,8 +23,8 @@ from prefect_qsession import exceptions
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import OwnerSilent, QSessionError, SessionError, SessionNotOpen
 from prefect_qsession.prefect_api.clients import impatient_client
-from prefect_qsession.workers.invitations import OpenSession
-from prefect_qsession.workers.news import News, as_text, from_text
+from prefect_qsession.workers.context import OpenSession
+from prefect_qsession.workers.event_serialization import News, as_text, from_text
 
 logger = get_logger("qsession.mailbox")
 

@@ -9,7 +9,7 @@ from prefect_qsession.budget.spending import Spending
 from prefect_qsession.ibm.records import SessionDetails
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.prefect_api.owners import Owner
-from prefect_qsession.reporting.report.lives import BudgetUse
+from prefect_qsession.reporting.report.histories import BudgetUse
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend

@@ -21,11 +21,12 @@ from prefect_qsession.budget.rules import Kind
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import QSessionError, SessionError
 from prefect_qsession.jobs.others import others_of
-from prefect_qsession.jobs.session_holders import SessionHolder
+from prefect_qsession.jobs.workload_provider import SessionHolder
 from prefect_qsession.prefect_api.clients import impatient_client
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.prefect_api.threads import start_thread
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.event_emitter import RunJournal
+from prefect_qsession.reporting.run_events import (
     BudgetWarning,
     JobCancelled,
     JobCompleted,
@@ -33,11 +34,10 @@ from prefect_qsession.reporting.happenings import (
     JobReattached,
     JobSubmitted,
 )
-from prefect_qsession.reporting.journal import RunJournal
-from prefect_qsession.workers.invitations import Invitation, OpenSession
-from prefect_qsession.workers.journal import LINGER_SECONDS, NEWS_EVERY_SECONDS
-from prefect_qsession.workers.mailbox import Question, Reply, reply, take
-from prefect_qsession.workers.news import News
+from prefect_qsession.workers.context import Invitation, OpenSession
+from prefect_qsession.workers.event_emitter import LINGER_SECONDS, NEWS_EVERY_SECONDS
+from prefect_qsession.workers.event_serialization import News
+from prefect_qsession.workers.flow_run_inputs import Question, Reply, reply, take
 
 if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime

@@ -22,16 +22,16 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.exceptions import QSessionError
 from prefect_qsession.prefect_api.owners import Owner
-from prefect_qsession.reporting.events import About, announce
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.log_lines import line_of
+from prefect_qsession.reporting.prefect_events import About, announce
+from prefect_qsession.reporting.reporter import Reporter
+from prefect_qsession.reporting.run_events import (
     Happening,
     JobSubmitted,
     SessionOpened,
     SessionOpening,
     SessionRefused,
 )
-from prefect_qsession.reporting.reporter import Reporter
-from prefect_qsession.reporting.story import line_of
 
 logger = get_logger("qsession.journal")
 

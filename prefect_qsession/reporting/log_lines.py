@@ -9,7 +9,7 @@ import logging
 from functools import singledispatch
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.run_events import (
     BudgetWarning,
     Happening,
     JobCancelled,

@@ -13,9 +13,9 @@ from prefect.logging.loggers import get_logger
 from prefect_qsession.prefect_api.clients import impatient_client
 from prefect_qsession.release.releasing import Reaped, Result
 from prefect_qsession.reporting.artifacts import RunArtifacts
-from prefect_qsession.reporting.events import About, announce, by_guardian
-from prefect_qsession.reporting.happenings import ReleasedBy, SessionReleased
-from prefect_qsession.reporting.report.lives import is_over
+from prefect_qsession.reporting.prefect_events import About, announce, by_guardian
+from prefect_qsession.reporting.report.histories import is_over
+from prefect_qsession.reporting.run_events import ReleasedBy, SessionReleased
 from prefect_qsession.states import Outcome
 
 logger = get_logger("qsession.aftermath")

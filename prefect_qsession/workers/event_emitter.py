@@ -21,12 +21,12 @@ from prefect.logging.loggers import get_logger
 from prefect_qsession.prefect_api.clients import impatient_client
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.prefect_api.threads import start_thread
-from prefect_qsession.reporting.events import About, announce
-from prefect_qsession.reporting.happenings import Happening
-from prefect_qsession.reporting.story import line_of
-from prefect_qsession.workers.invitations import OpenSession
-from prefect_qsession.workers.mailbox import send_news
-from prefect_qsession.workers.news import News
+from prefect_qsession.reporting.log_lines import line_of
+from prefect_qsession.reporting.prefect_events import About, announce
+from prefect_qsession.reporting.run_events import Happening
+from prefect_qsession.workers.context import OpenSession
+from prefect_qsession.workers.event_serialization import News
+from prefect_qsession.workers.flow_run_inputs import send_news
 
 logger = get_logger("qsession.worker_journal")
 

@@ -19,7 +19,7 @@ from prefect.tasks import Task
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
-from prefect_qsession.prefect_api.callers import tasks_around
+from prefect_qsession.prefect_api.enclosing_runs import tasks_around
 
 if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime

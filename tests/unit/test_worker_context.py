@@ -7,7 +7,7 @@ from prefect import task
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.policies import resolve_policy
-from prefect_qsession.workers.invitations import LONGEST_PLACE, Invitation, OpenSession, invited
+from prefect_qsession.workers.context import LONGEST_PLACE, Invitation, OpenSession, invited
 
 
 def runtime_on(backend):

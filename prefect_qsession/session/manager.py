@@ -26,13 +26,13 @@ from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.release.monitor import News
-from prefect_qsession.release.persistence import PersistentRelease
-from prefect_qsession.reporting import happenings as told
-from prefect_qsession.reporting.journal import RunJournal
+from prefect_qsession.release.release_retry import PersistentRelease
+from prefect_qsession.reporting import run_events as told
+from prefect_qsession.reporting.event_emitter import RunJournal
 from prefect_qsession.reporting.reporter import Reporter
 from prefect_qsession.session.lifecycle import SessionLifecycle
 from prefect_qsession.session.openings import Opener
-from prefect_qsession.session.watched import WatchedSession
+from prefect_qsession.session.report_source import WatchedSession
 from prefect_qsession.states import Outcome, SessionState
 
 if TYPE_CHECKING:

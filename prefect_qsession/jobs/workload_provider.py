@@ -6,7 +6,7 @@ from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
-from prefect_qsession.reporting.happenings import Journal
+from prefect_qsession.reporting.run_events import Journal
 
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter

@@ -9,8 +9,9 @@ import pytest
 from docs.event_table import EVENTS, with_table
 from prefect_qsession import exceptions
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting.events import LABELS, About, payload, resources
-from prefect_qsession.reporting.happenings import (
+from prefect_qsession.reporting.log_lines import line_of
+from prefect_qsession.reporting.prefect_events import LABELS, About, payload, resources
+from prefect_qsession.reporting.run_events import (
     HAPPENINGS,
     BudgetWarning,
     Happening,
@@ -24,7 +25,6 @@ from prefect_qsession.reporting.happenings import (
     SessionReleased,
     end_of_job,
 )
-from prefect_qsession.reporting.story import line_of
 from prefect_qsession.states import SessionState
 
 RUN = UUID("00000000-0000-0000-0000-000000000001")

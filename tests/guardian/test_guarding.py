@@ -11,7 +11,7 @@ import pytest
 
 from prefect_qsession.exceptions import GuardianUnavailable
 from prefect_qsession.release.guardian import Guardian, guardian
-from prefect_qsession.release.guardian.keeper import RESTARTS, may_replace
+from prefect_qsession.release.guardian.guarding import RESTARTS, may_replace
 from tests.guardian.conftest import is_running, outcomes
 from tests.harness.waiting import wait_until
 

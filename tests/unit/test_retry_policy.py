@@ -6,7 +6,7 @@ import pytest
 import urllib3
 from requests import Response, exceptions
 
-from prefect_qsession.ibm.patience import (
+from prefect_qsession.ibm.retry_policy import (
     IDEMPOTENT,
     Patience,
     may_have_been_done,
