@@ -46,7 +46,7 @@ def measure(options: Options) -> Measured:
 def reap() -> dict[str, Any]:
     """Run one pass in this process, and return what it took."""
     from prefect_qsession.ibm.records import RuntimeInstance  # noqa: PLC0415
-    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415 - Prefect reads the environment
+    from prefect_qsession.release.ledger import PrefectLedger  # noqa: PLC0415 - Prefect reads the environment
     from prefect_qsession.release.processes import liveness  # noqa: PLC0415
     from prefect_qsession.release.reaping import Reaper  # noqa: PLC0415
     from prefect_qsession.release.releasing import Releaser  # noqa: PLC0415
@@ -55,7 +55,7 @@ def reap() -> dict[str, Any]:
         raise SystemExit(f"Nothing should be waited for or released here: {thing}")
 
     requests = Requests()
-    ledger = Ledger()
+    ledger = PrefectLedger()
     before = resident_mib()
     start = time.perf_counter()
     reaper = Reaper(ledger, liveness, Releaser(ledger, refuse))
@@ -79,7 +79,7 @@ def _fill(entries: int, flow_runs: int) -> None:
     from prefect.settings import PREFECT_HOME  # noqa: PLC0415
     from prefect.states import Running  # noqa: PLC0415
 
-    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415
+    from prefect_qsession.release.ledger import PrefectLedger  # noqa: PLC0415
 
     @flow
     def held() -> None:
@@ -88,7 +88,7 @@ def _fill(entries: int, flow_runs: int) -> None:
     with get_client(sync_client=True) as client:
         flow_run_id = client.create_flow_run(held, state=Running()).id
     first = _entry(0, flow_run_id)
-    Ledger().record(first)
+    PrefectLedger().record(first)
     with closing(sqlite3.connect(PREFECT_HOME.value() / "prefect.db", timeout=60)) as database:
         database.row_factory = sqlite3.Row
         [flow_run] = database.execute("SELECT * FROM flow_run")

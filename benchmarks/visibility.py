@@ -55,12 +55,12 @@ def _costs(iterations: int) -> list[float]:
             raise SystemExit("The task does not find its session.")
         before, *after = _facts()
         began = time.perf_counter()
-        session.tell(before)
+        session.emit(before)
         seconds = time.perf_counter() - began
         time.sleep(QPU_SECONDS)
         began = time.perf_counter()
         for fact in after:
-            session.tell(fact)
+            session.emit(fact)
         track(energy=1 / number, gradient=(1 / number, 2.0), iteration=number, total=iterations)
         return seconds + time.perf_counter() - began
 
@@ -78,23 +78,27 @@ def tell_nobody(iterations: int) -> None:
 
     from prefect_qsession.config.modes import Mode  # noqa: PLC0415
     from prefect_qsession.prefect_api.owners import Owner  # noqa: PLC0415
-    from prefect_qsession.reporting import run_events as told  # noqa: PLC0415
-    from prefect_qsession.reporting.event_emitter import RunJournal  # noqa: PLC0415
+    from prefect_qsession.reporting import run_events as events  # noqa: PLC0415
+    from prefect_qsession.reporting.event_emitter import RunEventEmitter  # noqa: PLC0415
     from prefect_qsession.reporting.reporter import Reporter  # noqa: PLC0415
 
     logger: Any = get_logger("qsession.benchmark")
     owner = Owner(FlowRun(flow_id=uuid4(), name="away"), logger, read_state=lambda: None)
-    journal = RunJournal(lambda: owner, Reporter(_Nothing(), Mode.SESSION, 3600.0))
+    emitter = RunEventEmitter(lambda: owner, Reporter(_Nothing(), Mode.SESSION, 3600.0))
     costs = []
     for number in range(1, iterations + 1):
         before, *after = _facts()
         began = time.perf_counter()
-        for fact in (before, *after, told.Tracked({"energy": 1 / number}, number, iterations)):
-            journal.tell(fact)
+        for fact in (
+            before,
+            *after,
+            events.TrackedEvent({"energy": 1 / number}, number, iterations),
+        ):
+            emitter.emit(fact)
         costs.append(time.perf_counter() - began)
         time.sleep(QPU_SECONDS)
     began = time.perf_counter()
-    journal.finish(is_complete=True)
+    emitter.finish(is_complete=True)
     print(json.dumps([costs, time.perf_counter() - began]), flush=True)
     # Prefect would go on trying to hand in its events.
     os._exit(0)
@@ -115,29 +119,29 @@ class _Nothing:
 
 def _facts() -> tuple[Any, Any, Any]:
     """Return what is told of a job, before and after it runs."""
-    from prefect_qsession.reporting import run_events as told  # noqa: PLC0415
+    from prefect_qsession.reporting import run_events as events  # noqa: PLC0415
 
     job_id = uuid4().hex
-    submitted = told.JobSubmitted(job_id, "measured", "estimator")
-    return submitted, told.JobRunning(job_id), told.JobCompleted(job_id)
+    submitted = events.JobSubmittedEvent(job_id, "measured", "estimator")
+    return submitted, events.JobRunningEvent(job_id), events.JobCompletedEvent(job_id)
 
 
 def _drawing_seconds(iterations: int) -> float:
     """Return what it takes to write a report of so many iterations; the thread does that."""
     from prefect_qsession.config.modes import Mode  # noqa: PLC0415
-    from prefect_qsession.reporting import run_events as told  # noqa: PLC0415
+    from prefect_qsession.reporting import run_events as events  # noqa: PLC0415
     from prefect_qsession.reporting.report.markdown import markdown  # noqa: PLC0415
     from prefect_qsession.reporting.report.model import RunReport  # noqa: PLC0415
 
     now = datetime.now(UTC)
     report = RunReport()
 
-    report.note(told.SessionOpened("measured", Mode.SESSION, "ibm_manila", 3600), now)
+    report.note(events.OpenedEvent("measured", Mode.SESSION, "ibm_manila", 3600), now)
     for number in range(1, iterations + 1):
         values = {"energy": 1 / number, "gradient": 2 / number}
-        report.note(told.JobSubmitted(str(number), "measured", "estimator"), now)
-        report.note(told.JobCompleted(str(number)), now)
-        report.note(told.Tracked(values, number, iterations), now)
+        report.note(events.JobSubmittedEvent(str(number), "measured", "estimator"), now)
+        report.note(events.JobCompletedEvent(str(number)), now)
+        report.note(events.TrackedEvent(values, number, iterations), now)
     began = time.perf_counter()
     for _ in range(10):
         markdown(report, now)

@@ -40,10 +40,10 @@ def session_states() -> str:
     """Return the states of a session as a drawing."""
     drawing = Drawing(920, 420, "The states of a session, and what leads from one to the next")
     arrows: dict[tuple[SessionState, SessionState], list[str]] = {}
-    for (state, event), target in TRANSITIONS.items():
-        arrows.setdefault((state, target), []).append(event)
-    for (state, target), events in arrows.items():
-        words = ", ".join(events)
+    for (state, trigger), target in TRANSITIONS.items():
+        arrows.setdefault((state, target), []).append(trigger)
+    for (state, target), triggers in arrows.items():
+        words = ", ".join(triggers)
         if state is target:
             drawing.loop(PLACES[state], words)
         else:

@@ -4,7 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from prefect_qsession.reporting.run_events import HAPPENINGS, Happening
+from prefect_qsession.reporting.run_events import RUN_EVENTS, RunEvent
 
 EVENTS = Path(__file__).parent / "events.md"
 _TABLE = re.compile(r"(?<=\| event \| when \| payload \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")
@@ -13,7 +13,7 @@ _WORDS = {"str": "text", "float": "number", "int": "number"}
 
 def event_table() -> str:
     """Return the rows of the table, in the order of a session's life."""
-    return "".join(_row(kind) for kind in HAPPENINGS)
+    return "".join(_row(kind) for kind in RUN_EVENTS)
 
 
 def with_table(page: str) -> str:
@@ -21,10 +21,10 @@ def with_table(page: str) -> str:
     return _TABLE.sub(lambda _: event_table(), page)
 
 
-def _row(kind: type[Happening]) -> str:
+def _row(kind: type[RunEvent]) -> str:
     when = " ".join((kind.__doc__ or "").split())
     names = ", ".join(f"`{field.name}`" for field in fields(kind))  # type: ignore[arg-type]
-    return f"| `qsession.{kind.event}` | {when} | {names} |\n"
+    return f"| `qsession.{kind.name}` | {when} | {names} |\n"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.hooks import release_recorded_sessions
 from prefect_qsession.policies import SessionPolicy
 from prefect_qsession.session.flow_run_sessions import FlowRunSession, session_owned_by
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 from prefect_qsession.task_runners import SessionTaskRunner
 
 P = ParamSpec("P")
@@ -191,7 +191,7 @@ def _released_on_error(body: Callable[..., Any]) -> Iterator[FlowRunSession | No
             # An async generator that its caller leaves: Prefect cannot throw into it, and reports
             # the flow run as failed, or not at all. Its exit may come before this, or after.
             if isinstance(error, GeneratorExit) and inspect.isasyncgenfunction(body):
-                session.release(Outcome.CANCEL)
+                session.release(Release.CANCEL)
             session.release_after(error)
         raise
 
@@ -209,4 +209,4 @@ def _release_after_return(session: FlowRunSession | None, value: object) -> None
     # As Prefect looks for them: futures at any depth are waited for after the body.
     visit_collection(value, visit_fn=note, return_data=False)
     if not undecided:
-        session.release(Outcome.CLOSE)
+        session.release(Release.CLOSE)

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 
 from prefect_qsession.reporting.run_events import ReleasedBy
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 
 def release_recorded_sessions(
@@ -29,13 +29,13 @@ def release_recorded_sessions(
     """
     # Where the flow is only imported, these would be for nothing.
     from prefect_qsession.reaper import release_recorded  # noqa: PLC0415
-    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415
+    from prefect_qsession.release.ledger import PrefectLedger  # noqa: PLC0415
     from prefect_qsession.release.release_notices import tell_of_guardian  # noqa: PLC0415
 
     logger = flow_run_logger(flow_run=flow_run, flow=flow)
     try:
-        entries = Ledger().entries(flow_run.id)
-        found = release_recorded(entries, Outcome.CANCEL, ReleasedBy.HOOK)
+        entries = PrefectLedger().entries(flow_run.id)
+        found = release_recorded(entries, Release.CANCEL, ReleasedBy.HOOK)
         for reaped in found:
             logger.info("%s", reaped)
         tell_of_guardian(flow_run, found)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from prefect_qsession.credentials import load_credentials
 from prefect_qsession.ibm.records import RuntimeInstance
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.reaping import Reaper
 from prefect_qsession.release.records import LedgerEntry
@@ -20,7 +20,7 @@ from prefect_qsession.release.release_notices import tell_released
 from prefect_qsession.release.releasing import Reaped, Releaser
 from prefect_qsession.reporting.run_events import ReleasedBy
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 PATIENCE_HEARTBEATS = 2.5
 """A heartbeat may be late, and one may be lost."""
@@ -53,7 +53,7 @@ def reap_sessions(
     """
     if patience_seconds is None:
         patience_seconds = PATIENCE_HEARTBEATS * QSessionSettings().heartbeat_every
-    ledger = Ledger()
+    ledger = PrefectLedger()
     reaper = Reaper(ledger, liveness, Releaser(ledger, connect))
     found = reaper.reap(wait, patience_seconds, datetime.now(UTC), flow_run_id)
     # Not before the last is released: what is told may take its time.
@@ -62,14 +62,14 @@ def reap_sessions(
 
 
 def release_recorded(
-    entries: Iterable[LedgerEntry], outcome: Outcome, by: ReleasedBy = ReleasedBy.COMMAND
+    entries: Iterable[LedgerEntry], outcome: Release, by: ReleasedBy = ReleasedBy.COMMAND
 ) -> list[Reaped]:
     """
     Release the sessions of these entries, whatever their flow runs do, and forget them.
 
     Never raises an `Exception`: what could not be released is told in the answer.
     """
-    releaser = Releaser(Ledger(), connect)
+    releaser = Releaser(PrefectLedger(), connect)
     found = [releaser.release(entry, outcome, "It was asked for.") for entry in entries]
     tell_released(found, by)
     return found

@@ -34,7 +34,7 @@ class SessionState(StrEnum):
         return self in FINAL | {SessionState.CLOSING, SessionState.CANCELLING}
 
 
-class SessionEvent(StrEnum):
+class Trigger(StrEnum):
     """What happens to the session of a flow run."""
 
     OPEN = "open"
@@ -53,33 +53,33 @@ class SessionEvent(StrEnum):
     """The service ended the session by itself."""
 
 
-class Outcome(StrEnum):
+class Release(StrEnum):
     """How the session of a flow run is released."""
 
     CLOSE = "close"
     CANCEL = "cancel"
 
     @property
-    def event(self) -> SessionEvent:
+    def trigger(self) -> Trigger:
         """The event that asks for this outcome."""
-        return SessionEvent(self.value)
+        return Trigger(self.value)
 
     @property
     def in_progress(self) -> SessionState:
         """The state in which this outcome waits for the service to confirm it."""
-        return SessionState.CLOSING if self is Outcome.CLOSE else SessionState.CANCELLING
+        return SessionState.CLOSING if self is Release.CLOSE else SessionState.CANCELLING
 
     @property
     def state(self) -> SessionState:
         """The state of a session that has been released in this way."""
-        return SessionState.CLOSED if self is Outcome.CLOSE else SessionState.CANCELLED
+        return SessionState.CLOSED if self is Release.CLOSE else SessionState.CANCELLED
 
 
 FINAL = frozenset({SessionState.CLOSED, SessionState.CANCELLED})
 
-_S, _E = SessionState, SessionEvent
+_S, _E = SessionState, Trigger
 
-TRANSITIONS: dict[tuple[SessionState, SessionEvent], SessionState] = {
+TRANSITIONS: dict[tuple[SessionState, Trigger], SessionState] = {
     (_S.UNOPENED, _E.OPEN): _S.OPENING,
     # A run that never asked for a job has nothing to release, and nothing for the service to
     # confirm.
@@ -107,14 +107,14 @@ TRANSITIONS: dict[tuple[SessionState, SessionEvent], SessionState] = {
 }
 
 
-def advance(state: SessionState, event: SessionEvent) -> SessionState:
+def advance(state: SessionState, trigger: Trigger) -> SessionState:
     """
-    Return the state that `event` leads to from `state`.
+    Return the state that `trigger` leads to from `state`.
 
     Raises:
         IllegalTransition: The table has no such step; nothing has changed.
     """
     try:
-        return TRANSITIONS[state, event]
+        return TRANSITIONS[state, trigger]
     except KeyError:
-        raise IllegalTransition(state, event) from None
+        raise IllegalTransition(state, trigger) from None

@@ -21,10 +21,10 @@ from prefect_qsession.policies import SessionPolicy, resolve_policy
 from prefect_qsession.prefect_api.blocks import saved_name
 from prefect_qsession.prefect_api.clients import one_client_for_all_tasks
 from prefect_qsession.session.flow_run_sessions import FlowRunSession
-from prefect_qsession.session.manager import HeldSession
+from prefect_qsession.session.manager import SessionManager
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.workers.context import Invitation, invited
-from prefect_qsession.workers.session import joined_session
+from prefect_qsession.workers.context import WorkerContext, with_worker_context
+from prefect_qsession.workers.session import current_worker_session
 
 
 class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
@@ -108,7 +108,7 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._client.enter_context(one_client_for_all_tasks())
         # Nothing is opened or asked here: Prefect also enters a duplicate for each task that it
         # runs in another process.
-        self.flow_run_session = FlowRunSession(self._hold)
+        self.flow_run_session = FlowRunSession(self._make_manager)
         self.flow_run_session.__enter__()
         self._starting = Lock()
         return self
@@ -142,7 +142,7 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
         """Run the task where the task runner inside runs it, and return its future."""
         self._start_tasks()
         if not isinstance(self._tasks, ThreadPoolTaskRunner):
-            task = invited(task, self._invitation())
+            task = with_worker_context(task, self._worker_context())
         future: PrefectFuture[Any] = self._tasks.submit(task, parameters, wait_for, dependencies)
         return future
 
@@ -163,9 +163,9 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
             "flow_run_session": None,
         }
 
-    def _hold(self) -> HeldSession:
+    def _make_manager(self) -> SessionManager:
         credentials, backend = self._way_to_service()
-        return HeldSession(
+        return SessionManager(
             lambda: runtime_for(credentials, backend),
             saved_name(credentials),
             resolve_policy(self._options, self._policy),
@@ -179,17 +179,17 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
             LeastBusy() if backend == LEAST_BUSY else backend,
         )
 
-    def _invitation(self) -> Invitation:
+    def _worker_context(self) -> WorkerContext:
         context = FlowRunContext.get()
         if context is not None and context.detached:
             # Submitted by a task that is in another process than its flow, to the cluster again.
-            return joined_session("A task", context).invitation_for_child()
+            return current_worker_session("A task", context).worker_context_for_child()
         if self.flow_run_session is None:
             raise NotInSessionFlow("A task")
         credentials, backend = self._way_to_service()
         # A saved block goes by its name, so that its key need not travel.
         make_runtime = partial(runtime_for, saved_name(credentials) or credentials)
-        return self.flow_run_session.invitation(make_runtime, backend)
+        return self.flow_run_session.worker_context(make_runtime, backend)
 
     def _start_tasks(self) -> None:
         """

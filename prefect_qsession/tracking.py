@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect.context import TaskRunContext
 from prefect.logging.loggers import get_logger
 
-from prefect_qsession.reporting.run_events import Tracked
+from prefect_qsession.reporting.run_events import TrackedEvent
 from prefect_qsession.session.flow_run_sessions import session_here
 
 logger = get_logger("qsession.tracking")
@@ -44,7 +44,7 @@ def track(
     numbers, iteration, total = dict(_numbers(values)), _whole(iteration), _whole(total)
     if iteration is None and values:
         iteration = session.next_iteration()
-    session.tell(Tracked(numbers, iteration, total))
+    session.emit(TrackedEvent(numbers, iteration, total))
     if iteration is not None or numbers:
         _name_task_run(session.task_run_names, iteration, numbers)
 

@@ -14,7 +14,7 @@ from benchmarks.chaos.shared import Shared
 from benchmarks.chaos.ways import Draw
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.exceptions import LedgerUnavailable
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from tests.harness import steps
 from tests.harness.flow_calls import FlowCall
 from tests.harness.flow_runs import START_SECONDS, BegunFlowRun, NotRun
@@ -191,7 +191,7 @@ class _Judge:
 
 def _forget(flow_run_id: UUID) -> None:
     """Take what the ledger still has of a flow run from it: nobody is to reap it later."""
-    ledger = Ledger()
+    ledger = PrefectLedger()
     with suppress(LedgerUnavailable):
         for entry in ledger.entries(flow_run_id):
             ledger.forget(entry.session_id)

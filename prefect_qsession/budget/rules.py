@@ -29,14 +29,14 @@ READ_EVERY = (1.0, 60.0)
 """The shortest and the longest time, in seconds, between two readings of a session's usage."""
 
 
-class Kind(StrEnum):
+class BudgetKind(StrEnum):
     """What is capped, by the name of the option that caps it."""
 
     QPU = "qpu_budget"
     SESSION = "session_budget"
 
 
-class Verdict(StrEnum):
+class BudgetStatus(StrEnum):
     """How much of a cap is spent."""
 
     OK = "ok"
@@ -69,7 +69,7 @@ class Budget:
     """
 
     def __init__(self, qpu_seconds: float | None, session_seconds: float | None) -> None:
-        self._caps = {Kind.QPU: qpu_seconds, Kind.SESSION: session_seconds}
+        self._caps = {BudgetKind.QPU: qpu_seconds, BudgetKind.SESSION: session_seconds}
         self._lock = Lock()
         self._charged = 0.0
         self._charged_jobs: set[str] = set()
@@ -78,13 +78,13 @@ class Budget:
         self._under_way: dict[Hashable, int] = {}
         self._others_under_way = 0
         self._readings: dict[str, _Reading] = {}
-        self._warned: set[Kind] = set()
+        self._warned: set[BudgetKind] = set()
 
-    def cap_seconds(self, kind: Kind) -> float | None:
+    def cap_seconds(self, kind: BudgetKind) -> float | None:
         """Return what may be spent; None if it is not capped."""
         return self._caps[kind]
 
-    def spent_seconds(self, kind: Kind, now: float) -> float:
+    def spent_seconds(self, kind: BudgetKind, now: float) -> float:
         """Return what is spent, without what jobs under way will cost."""
         with self._lock:
             return self._spent(kind, now)
@@ -109,15 +109,15 @@ class Budget:
         """
         with self._lock:
             self._refuse_beyond_session_time(now, session_id)
-            cap = self._caps[Kind.QPU]
+            cap = self._caps[BudgetKind.QPU]
             if cap is not None:
-                spent = self._spent(Kind.QPU, now)
+                spent = self._spent(BudgetKind.QPU, now)
                 under_way = sum(map(self._estimate, self._under_way.values()))
                 under_way += self._others_under_way * self._estimate(0)
                 estimate = under_way + self._estimate(executions)
                 # At the cap there is no new job, however little it is estimated to cost.
                 if spent + under_way >= cap or spent + estimate > cap:
-                    raise BudgetExceeded(Kind.QPU, cap, spent, estimate, session_id)
+                    raise BudgetExceeded(BudgetKind.QPU, cap, spent, estimate, session_id)
             self._under_way[request] = executions
 
     def charge(self, request: Hashable, job_id: str, seconds: float | None) -> None:
@@ -203,30 +203,30 @@ class Budget:
     def session_seconds_left(self, now: float) -> float | None:
         """Return how much session time may still be billed; None if there is no cap."""
         with self._lock:
-            cap = self._caps[Kind.SESSION]
-            return None if cap is None else max(cap - self._spent(Kind.SESSION, now), 0.0)
+            cap = self._caps[BudgetKind.SESSION]
+            return None if cap is None else max(cap - self._spent(BudgetKind.SESSION, now), 0.0)
 
-    def verdict(self, kind: Kind, now: float) -> Verdict:
+    def status(self, kind: BudgetKind, now: float) -> BudgetStatus:
         """Say how much of a cap is spent; that it is most of it, once."""
         with self._lock:
             cap = self._caps[kind]
             if cap is None:
-                return Verdict.OK
+                return BudgetStatus.OK
             spent = self._spent(kind, now)
             if spent >= WARN_AT * cap and kind not in self._warned:
                 self._warned.add(kind)
-                return Verdict.WARN
-            return Verdict.EXCEEDED if spent >= cap else Verdict.OK
+                return BudgetStatus.WARN
+            return BudgetStatus.EXCEEDED if spent >= cap else BudgetStatus.OK
 
-    def take_warning(self, kind: Kind) -> bool:
+    def take_warning(self, kind: BudgetKind) -> bool:
         """Whether it was not said yet that most of a cap is spent; from now on, it was."""
         with self._lock:
             is_new = kind not in self._warned
             self._warned.add(kind)
             return is_new
 
-    def _spent(self, kind: Kind, now: float) -> float:
-        if kind is Kind.QPU:
+    def _spent(self, kind: BudgetKind, now: float) -> float:
+        if kind is BudgetKind.QPU:
             return self._charged
         return sum(reading.seconds(now) for reading in self._readings.values())
 
@@ -236,6 +236,6 @@ class Budget:
         return rule_of_thumb_seconds(executions)
 
     def _refuse_beyond_session_time(self, now: float, session_id: str | None) -> None:
-        cap, spent = self._caps[Kind.SESSION], self._spent(Kind.SESSION, now)
+        cap, spent = self._caps[BudgetKind.SESSION], self._spent(BudgetKind.SESSION, now)
         if cap is not None and spent >= cap:
-            raise BudgetExceeded(Kind.SESSION, cap, spent, 0.0, session_id)
+            raise BudgetExceeded(BudgetKind.SESSION, cap, spent, 0.0, session_id)

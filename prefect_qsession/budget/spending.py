@@ -7,11 +7,11 @@ from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect_qsession.budget.rules import Budget, Kind, Verdict
+from prefect_qsession.budget.rules import Budget, BudgetKind, BudgetStatus
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import BudgetExceeded, ServiceError
-from prefect_qsession.ibm.records import RuntimeSession
+from prefect_qsession.ibm.records import Workload
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
@@ -41,7 +41,7 @@ class Spending:
         tell: Called, once for each budget, with its kind and the seconds spent, when most is.
     """
 
-    def __init__(self, policy: ResolvedPolicy, tell: Callable[[Kind, float], None]) -> None:
+    def __init__(self, policy: ResolvedPolicy, tell: Callable[[BudgetKind, float], None]) -> None:
         self._budget = Budget(policy.qpu_budget_seconds, policy.session_budget_seconds)
         self._max_time_seconds = policy.max_time_seconds
         self._session_cap = policy.session_budget_seconds
@@ -72,23 +72,23 @@ class Spending:
         """Take in what jobs were charged, whoever has submitted them."""
         if self.counts_qpu:
             self._budget.charge_others(charges)
-            self._look_at(Kind.QPU)
+            self._look_at(BudgetKind.QPU)
 
     @property
     def is_shared(self) -> bool:
         """Whether the service is asked for the others' jobs before each new one."""
         return self._read_others is not None
 
-    def warn(self, kind: Kind, spent_seconds: float) -> None:
+    def warn(self, kind: BudgetKind, spent_seconds: float) -> None:
         """Tell that most of a budget is spent, as another process has found, if it was not told."""
         if self._budget.take_warning(kind):
             self._tell(kind, spent_seconds)
 
-    def cap_seconds(self, kind: Kind) -> float | None:
+    def cap_seconds(self, kind: BudgetKind) -> float | None:
         """Return what may be spent; None if it is not capped."""
         return self._budget.cap_seconds(kind)
 
-    def spent_seconds(self, kind: Kind, now: float) -> float:
+    def spent_seconds(self, kind: BudgetKind, now: float) -> float:
         """Return what is spent, as far as it is known here."""
         return self._budget.spent_seconds(kind, now)
 
@@ -104,8 +104,8 @@ class Spending:
         if cap is None or left is None:
             return self._max_time_seconds
         if left <= 0:
-            spent = self._budget.spent_seconds(Kind.SESSION, now)
-            raise BudgetExceeded(Kind.SESSION, cap, spent, 0.0)
+            spent = self._budget.spent_seconds(BudgetKind.SESSION, now)
+            raise BudgetExceeded(BudgetKind.SESSION, cap, spent, 0.0)
         return min(self._max_time_seconds, ceil(left))
 
     def reserve(self, request: str, executions: int) -> None:
@@ -125,7 +125,7 @@ class Spending:
             self._unsettled = {it.job_id for it in others if it.seconds is None}
             charged = {it.job_id: it.seconds for it in others if it.seconds is not None}
             self._budget.charge_others(charged, len(self._unsettled))
-            self._look_at(Kind.QPU)
+            self._look_at(BudgetKind.QPU)
             self._budget.reserve(request, executions, time.monotonic())
 
     def give_back(self, request: str) -> None:
@@ -142,14 +142,14 @@ class Spending:
         with suppress(ServiceError):
             seconds = qpu_seconds(job)
         self._budget.charge(request, job.job_id(), seconds)
-        self._look_at(Kind.QPU)
+        self._look_at(BudgetKind.QPU)
 
-    def charge_session(self, session: RuntimeSession) -> None:
+    def charge_session(self, session: Workload) -> None:
         """Ask what a session of an earlier attempt was billed."""
         usage = session.details().usage_seconds
         self._budget.read_session(session.session_id, usage, time.monotonic(), is_running=False)
 
-    def read(self, session: RuntimeSession) -> float | None:
+    def read(self, session: Workload) -> float | None:
         """Ask what an open session has used; None if the service does not tell."""
         details = session.details()
         self._budget.read_session(
@@ -160,28 +160,28 @@ class Spending:
         )
         return details.usage_seconds
 
-    def is_over(self, session: RuntimeSession) -> bool:
+    def is_over(self, session: Workload) -> bool:
         """Whether an open session has used up what all may be billed; asks when it is time to."""
         if self._budget.wants_reading(time.monotonic()):
             with suppress(ServiceError):
                 self.read(session)
-        return self._look_at(Kind.SESSION) is Verdict.EXCEEDED
+        return self._look_at(BudgetKind.SESSION) is BudgetStatus.EXCEEDED
 
-    def session_ended(self, session: RuntimeSession) -> None:
+    def session_ended(self, session: Workload) -> None:
         """Bill no more time to a session, whatever was read last."""
         self._budget.read_session(session.session_id, None, time.monotonic(), is_running=False)
 
-    def session_lost(self, session: RuntimeSession) -> None:
+    def session_lost(self, session: Workload) -> None:
         """Take in what a session was billed that the service has ended; ask, if that counts."""
         if self.counts_sessions:
             with suppress(ServiceError):
                 self.read(session)
         self.session_ended(session)
 
-    def _look_at(self, kind: Kind) -> Verdict:
+    def _look_at(self, kind: BudgetKind) -> BudgetStatus:
         now = time.monotonic()
-        verdict = self._budget.verdict(kind, now)
-        if verdict is Verdict.WARN:
+        status = self._budget.status(kind, now)
+        if status is BudgetStatus.WARN:
             self._tell(kind, self._budget.spent_seconds(kind, now))
-            return self._budget.verdict(kind, now)
-        return verdict
+            return self._budget.status(kind, now)
+        return status

@@ -45,17 +45,17 @@ def add_doctor_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
 
 
 def _run(options: argparse.Namespace) -> int:
-    from prefect_qsession.doctor import Standing, diagnose  # noqa: PLC0415 - slow to import
+    from prefect_qsession.doctor import CheckStanding, diagnose  # noqa: PLC0415 - slow to import
 
     findings = list(diagnose(options.block, options.backend))
     count = Counter(finding.standing for finding in findings)
     if options.json:
-        counted = {standing.value: count[standing] for standing in Standing}
+        counted = {standing.value: count[standing] for standing in CheckStanding}
         print(json.dumps({"findings": [asdict(each) for each in findings], **counted}, indent=2))
     else:
         console = Console()
         print_findings(findings, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
-    return int(count[Standing.PROBLEM] > 0)
+    return int(count[CheckStanding.PROBLEM] > 0)
 
 
 def print_findings(findings: "Sequence[Finding]", console: Console) -> None:

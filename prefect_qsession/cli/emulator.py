@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from prefect_qsession.cli.emulator_faults import add_fault_command
-from prefect_qsession.cli.live import Watch
+from prefect_qsession.cli.live import LiveView
 
 if TYPE_CHECKING:
     from prefect_qsession.emulator import Emulator, EmulatorSettings
@@ -131,7 +131,7 @@ def _start(options: argparse.Namespace) -> int:
         return 1
     from prefect_qsession.emulator import parse_fault, serve  # noqa: PLC0415 - an extra
 
-    watch = Watch()
+    watch = LiveView()
     try:
         faults = [parse_fault(line) for line in options.faults]
 

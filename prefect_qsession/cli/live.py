@@ -35,7 +35,7 @@ _STYLES = {
 }
 
 
-class Watch:
+class LiveView:
     """
     Shows an emulator on the standard output, from a thread of its own, until it is stopped.
 

@@ -9,22 +9,22 @@ from rich.console import Console
 from rich.table import Table
 
 from prefect_qsession.exceptions import QSessionError
-from prefect_qsession.ibm.records import RuntimeInstance, SessionDetails
+from prefect_qsession.ibm.records import RuntimeInstance, WorkloadDetails
 from prefect_qsession.reaper import connect
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.records import LedgerEntry, Liveness
 
 
 @dataclass(frozen=True)
-class OpenSession:
+class OverviewEntry:
     """One entry of the ledger, with what Prefect and the Runtime service say of it now."""
 
     entry: LedgerEntry
     flow_run_state: str | None
     """Prefect's type of state, None for a flow run that does not exist any more."""
     process: Liveness
-    details: SessionDetails | None = None
+    details: WorkloadDetails | None = None
     """What the service says; None if it was not asked, or did not tell."""
     problem: str | None = None
     """Why the service did not tell."""
@@ -64,14 +64,16 @@ class OpenSession:
         }
 
 
-def open_sessions(session_id: str | None = None, *, with_service: bool = True) -> list[OpenSession]:
+def open_sessions(
+    session_id: str | None = None, *, with_service: bool = True
+) -> list[OverviewEntry]:
     """
     Return what is known of the open sessions, or of one of them, the oldest first.
 
     Raises:
         LedgerUnavailable: The Prefect API does not tell which sessions are open.
     """
-    ledger = Ledger()
+    ledger = PrefectLedger()
     if session_id is None:
         entries = sorted(ledger.entries(), key=lambda entry: entry.opened_at)
     else:
@@ -79,7 +81,7 @@ def open_sessions(session_id: str | None = None, *, with_service: bool = True) -
     flow_runs = ledger.flow_runs({entry.flow_run_id for entry in entries})
     details = _details(entries) if with_service else ((None, None) for _ in entries)
     return [
-        OpenSession(
+        OverviewEntry(
             entry,
             progress.state_type if (progress := flow_runs.get(entry.flow_run_id)) else None,
             liveness(entry.process),
@@ -90,7 +92,7 @@ def open_sessions(session_id: str | None = None, *, with_service: bool = True) -
     ]
 
 
-def _details(entries: list[LedgerEntry]) -> Iterator[tuple[SessionDetails | None, str | None]]:
+def _details(entries: list[LedgerEntry]) -> Iterator[tuple[WorkloadDetails | None, str | None]]:
     """Ask the service for each; connect once for each block, and tell a problem in words."""
     instances: dict[str, RuntimeInstance | QSessionError] = {}
     for entry in entries:
@@ -114,7 +116,7 @@ def _details(entries: list[LedgerEntry]) -> Iterator[tuple[SessionDetails | None
             yield None, str(error)
 
 
-def print_table(sessions: list[OpenSession], now: datetime) -> None:
+def print_table(sessions: list[OverviewEntry], now: datetime) -> None:
     """Print one line for each session."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("SESSION", "BACKEND", "STATE", "OPEN FOR", "USED", "FLOW RUN", "IS", "PROCESS"):
@@ -136,7 +138,7 @@ def print_table(sessions: list[OpenSession], now: datetime) -> None:
     console.print(table) if console.is_terminal else Console(width=250).print(table)
 
 
-def print_details(session: OpenSession, now: datetime) -> None:
+def print_details(session: OverviewEntry, now: datetime) -> None:
     """Print all that is known of one session, one fact a line."""
     entry, details = session.entry, session.details
     heartbeat = f"{_span(now - entry.heartbeat_at)} ago" if entry.heartbeat_at else "never"
@@ -162,7 +164,7 @@ def print_details(session: OpenSession, now: datetime) -> None:
     Console().print(table, soft_wrap=True)
 
 
-def _used(details: SessionDetails | None) -> str:
+def _used(details: WorkloadDetails | None) -> str:
     return "?" if details is None else f"{details.usage_seconds or 0:.0f} s"
 
 

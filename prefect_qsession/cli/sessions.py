@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prefect_qsession.exceptions import UnknownSession
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 if TYPE_CHECKING:
-    from prefect_qsession.cli.overview import OpenSession
+    from prefect_qsession.cli.overview import OverviewEntry
     from prefect_qsession.release.releasing import Reaped
 
 # Prefect takes a second to import and Qiskit two: each command imports what it needs.
@@ -34,11 +34,11 @@ def add_session_commands(commands: "argparse._SubParsersAction[argparse.Argument
     close = commands.add_parser(
         "close", help="let a session take no new jobs, and finish those it has"
     )
-    close.set_defaults(run=_release, outcome=Outcome.CLOSE)
+    close.set_defaults(run=_release, outcome=Release.CLOSE)
     cancel = commands.add_parser(
         "cancel", help="let a session take no new jobs, and drop those that have not started"
     )
-    cancel.set_defaults(run=_release, outcome=Outcome.CANCEL)
+    cancel.set_defaults(run=_release, outcome=Release.CANCEL)
     for command in (show, close, cancel):
         command.add_argument(
             "session_id", metavar="SESSION", help="id, as `qsession list` shows it"
@@ -89,16 +89,16 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_problems(sessions: "list[OpenSession]") -> None:
+def _print_problems(sessions: "list[OverviewEntry]") -> None:
     for problem in dict.fromkeys(session.problem for session in sessions if session.problem):
         print(problem, file=sys.stderr)
 
 
 def _release(options: argparse.Namespace) -> int:
     from prefect_qsession.reaper import release_recorded  # noqa: PLC0415
-    from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415
+    from prefect_qsession.release.ledger import PrefectLedger  # noqa: PLC0415
 
-    entry = Ledger().find(options.session_id)
+    entry = PrefectLedger().find(options.session_id)
     if entry is None:
         raise UnknownSession(options.session_id)
     return _report(release_recorded([entry], options.outcome), as_json=options.json)

@@ -24,7 +24,7 @@ WHY_NOT_NEWER = {
 }
 
 
-class Standing(StrEnum):
+class CheckStanding(StrEnum):
     """How a part stands."""
 
     OK = "ok"
@@ -41,7 +41,7 @@ class Finding:
     """How one part stands; it holds no secret."""
 
     check: str
-    standing: Standing
+    standing: CheckStanding
     found: str
     advice: str | None = None
     """What to do."""
@@ -49,22 +49,22 @@ class Finding:
 
 def ok(check: str, found: str) -> Finding:
     """Return that all is well."""
-    return Finding(check, Standing.OK, found)
+    return Finding(check, CheckStanding.OK, found)
 
 
 def warning(check: str, found: str, advice: str) -> Finding:
     """Return what a session flow survives, but should not have to."""
-    return Finding(check, Standing.WARNING, found, advice)
+    return Finding(check, CheckStanding.WARNING, found, advice)
 
 
 def problem(check: str, found: str, advice: str | None = None) -> Finding:
     """Return what a session flow fails at."""
-    return Finding(check, Standing.PROBLEM, found, advice)
+    return Finding(check, CheckStanding.PROBLEM, found, advice)
 
 
 def skipped(check: str, because: str) -> Finding:
     """Return what could not be looked at."""
-    return Finding(check, Standing.SKIPPED, because)
+    return Finding(check, CheckStanding.SKIPPED, because)
 
 
 def judge_version(requirement: Requirement, installed: str | None) -> Finding:

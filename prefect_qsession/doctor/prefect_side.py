@@ -31,10 +31,10 @@ from prefect_qsession.doctor.findings import (
 from prefect_qsession.exceptions import ConfigurationError, LedgerUnavailable, UnknownLimit
 from prefect_qsession.policies import resolve_policy
 from prefect_qsession.prefect_api.blocks import load_block
-from prefect_qsession.prefect_api.clients import impatient_client
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.prefect_api.clients import short_timeout_client
+from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import liveness
-from prefect_qsession.release.reaping import Sighting, Verdict, standing_of
+from prefect_qsession.release.reaping import Observation, ReaperDecision, flow_run_status
 from prefect_qsession.settings import QSessionSettings
 
 REAPER = "reap-sessions"
@@ -54,7 +54,7 @@ def check_api() -> Generator[Finding, None, dict[str, timedelta] | None]:
         return None
     shown = _without_password(url)
     try:
-        with impatient_client() as client:
+        with short_timeout_client() as client:
             answer = client.request("GET", "/admin/version")
     except httpx.HTTPStatusError as error:
         if error.response.status_code != httpx.codes.NOT_FOUND:
@@ -123,7 +123,7 @@ def check_policy() -> Generator[Finding, None, ResolvedPolicy | None]:
     try:
         policy = resolve_policy({}, None)
         if policy.concurrency_limit:
-            with impatient_client() as client:
+            with short_timeout_client() as client:
                 _look_for_limit(client, policy.concurrency_limit)
     except ConfigurationError as error:
         yield problem("policy", *_found_and_advice(error))
@@ -139,7 +139,7 @@ def check_watch() -> Iterator[Finding]:
         yield _ledger()
     except LedgerUnavailable as error:
         yield problem("ledger", str(error), "No session is opened that cannot be recorded.")
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[REAPER])))
         yield judge_reaper([_told(deployment) for deployment in found])
         try:
@@ -149,16 +149,16 @@ def check_watch() -> Iterator[Finding]:
 
 
 def _ledger() -> Finding:
-    ledger = Ledger()
+    ledger = PrefectLedger()
     entries = ledger.entries()
     flow_runs = ledger.flow_runs({entry.flow_run_id for entry in entries})
     left_open = [
         entry
         for entry in entries
-        if Sighting(
-            entry, standing_of(entry, flow_runs.get(entry.flow_run_id)), liveness(entry.process)
-        ).verdict
-        is not Verdict.KEEP
+        if Observation(
+            entry, flow_run_status(entry, flow_runs.get(entry.flow_run_id)), liveness(entry.process)
+        ).decision
+        is not ReaperDecision.KEEP
     ]
     return judge_ledger(len(entries), len(left_open))
 
@@ -181,7 +181,7 @@ def _automations(client: SyncPrefectClient) -> list[str]:
 
 
 def _saved_blocks() -> list[str]:
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         try:
             slug = QiskitRuntimeCredentials.get_block_type_slug()
             documents = client.read_block_documents_by_type(slug, include_secrets=False)

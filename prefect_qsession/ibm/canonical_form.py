@@ -1,7 +1,7 @@
 """
-Values made plain: nested lists and tuples that `repr` writes exactly, and alike for equal content.
+Values in canonical form: lists and tuples that `repr` writes exactly, and alike for equal content.
 
-A value that has no plain form is made unlike anything else. So the worst that can happen is a job
+A value that has no such form is made unlike anything else. So the worst that can happen is a job
 that is not recognised later; never that one is taken for another.
 """
 
@@ -22,7 +22,7 @@ _logger = logging.getLogger("prefect.qsession.fingerprints")
 
 
 @singledispatch
-def plain(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """
     Return the value as nested lists and tuples of numbers, strings, bytes and None.
 
@@ -54,74 +54,74 @@ def _tell(kind: str) -> None:
     )
 
 
-@plain.register(bool)
-@plain.register(bytes)
-@plain.register(complex)
-@plain.register(type(None))
+@canonical.register(bool)
+@canonical.register(bytes)
+@canonical.register(complex)
+@canonical.register(type(None))
 def _itself(value: Any) -> Any:
     return value
 
 
-@plain.register
+@canonical.register
 def _integer(value: int) -> int:
     return int(value)
 
 
-@plain.register
+@canonical.register
 def _real(value: float) -> float:
     return float(value)
 
 
-@plain.register
+@canonical.register
 def _text(value: str) -> str:
     return str.__str__(value)
 
 
-@plain.register
+@canonical.register
 def _number(value: np.generic) -> Any:
     item = value.item()
-    return unlike(value) if isinstance(item, np.generic) else plain(item)
+    return unlike(value) if isinstance(item, np.generic) else canonical(item)
 
 
-@plain.register
+@canonical.register
 def _array(value: np.ndarray) -> Any:
     if value.dtype.hasobject:
-        return ("objects", value.shape, [plain(item) for item in value.flat])
+        return ("objects", value.shape, [canonical(item) for item in value.flat])
     stored = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)
     # Digested, because `repr` of long bytes is slow.
     return ("array", stored.dtype.str, stored.shape, hashlib.blake2b(stored.tobytes()).hexdigest())
 
 
-@plain.register(list)
-@plain.register(tuple)
+@canonical.register(list)
+@canonical.register(tuple)
 def _list(value: Sequence[Any]) -> Any:
-    return [plain(item) for item in value]
+    return [canonical(item) for item in value]
 
 
-@plain.register(AbstractSet)
+@canonical.register(AbstractSet)
 def _set(value: AbstractSet[Any]) -> Any:
-    return ("set", sorted((plain(item) for item in value), key=repr))
+    return ("set", sorted((canonical(item) for item in value), key=repr))
 
 
-@plain.register(Mapping)
+@canonical.register(Mapping)
 def _mapping(value: Mapping[Any, Any]) -> Any:
-    pairs = [(plain(key), plain(item)) for key, item in value.items()]
+    pairs = [(canonical(key), canonical(item)) for key, item in value.items()]
     return ("mapping", sorted(pairs, key=repr))
 
 
-@plain.register
+@canonical.register
 def _range(value: range) -> Any:
     return ("range", value.start, value.stop, value.step)
 
 
-@plain.register
+@canonical.register
 def _enum(value: Enum) -> Any:
     return (type(value).__qualname__, value.name)
 
 
-@plain.register(BaseModel)
+@canonical.register(BaseModel)
 def _by_fields(value: Any) -> Any:
-    return (type(value).__qualname__, plain(attributes(value)))
+    return (type(value).__qualname__, canonical(attributes(value)))
 
 
 def attributes(value: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Circuits made plain: what is done to which bit, and nothing of how the circuit came about."""
+"""Circuits in canonical form: what is done to which bit, nothing of how they came about."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 from samplomatic import annotations
 
-from prefect_qsession.ibm.canonical_form import digest, plain, unlike
+from prefect_qsession.ibm.canonical_form import canonical, digest, unlike
 from prefect_qsession.ibm.expressions import ordered
 
 _PARTS = {
@@ -65,7 +65,7 @@ def each_circuit_seen_once() -> Iterator[None]:
         _seen.digests = before
 
 
-@plain.register(QuantumCircuit)
+@canonical.register(QuantumCircuit)
 def _circuit(circuit: Any) -> Any:
     clbits = {bit: position for position, bit in enumerate(circuit.clbits)}
     return (
@@ -76,7 +76,7 @@ def _circuit(circuit: Any) -> Any:
         _variables(circuit),
         # The order in which values are bound.
         [parameter.name for parameter in circuit.parameters],
-        plain(circuit.global_phase),
+        canonical(circuit.global_phase),
         _digest(circuit, clbits),
     )
 
@@ -93,11 +93,11 @@ def _digest(circuit: Any, clbits: Mapping[Any, int]) -> str:
         at = [qubits[bit] for bit in instruction.qubits]
         if instruction.is_standard_gate():
             # The short way for nearly all: making the gate's object takes longer than the rest.
-            params = [one if type(one) is float else plain(one) for one in instruction.params]
+            params = [one if type(one) is float else canonical(one) for one in instruction.params]
             parts.append(f"{instruction.name!r} {instruction.label!r} {params} {at}")
         else:
             into = [clbits[bit] for bit in instruction.clbits]
-            parts.append(f"{plain_operation(instruction.operation, clbits)} {at} {into}")
+            parts.append(f"{canonical_operation(instruction.operation, clbits)} {at} {into}")
     made = digest("\n".join(parts))
     if known is not None:
         known[id(circuit)] = (circuit, made)
@@ -113,8 +113,8 @@ def _variables(circuit: Any) -> Any:
     return [(kind, one.name, repr(one.type)) for kind, found in kinds.items() for one in found]
 
 
-def plain_operation(operation: Any, clbits: Mapping[Any, int]) -> Any:
-    """Return a gate, or whatever else stands in a circuit, made plain; `clbits` are positions."""
+def canonical_operation(operation: Any, clbits: Mapping[Any, int]) -> Any:
+    """Return a gate, or whatever else stands in a circuit, as such; `clbits` are positions."""
     if not isinstance(operation, Instruction):
         return unlike(operation)
     if isinstance(operation, ControlFlowOp):
@@ -122,19 +122,21 @@ def plain_operation(operation: Any, clbits: Mapping[Any, int]) -> Any:
         inner = [_placed(getattr(operation, name, None), clbits) for name in names]
         if isinstance(operation, SwitchCaseOp):
             for labels, _ in operation.cases_specifier():
-                inner.append([int(one) if isinstance(one, int) else plain(one) for one in labels])
+                inner.append(
+                    [int(one) if isinstance(one, int) else canonical(one) for one in labels]
+                )
     else:
         try:
             definition = operation.definition
         except Exception:  # noqa: BLE001 - it is computed, and whatever fails there fails the job
             return unlike(operation)
-        inner = [plain(definition), getattr(operation, "unit", None)]
+        inner = [canonical(definition), getattr(operation, "unit", None)]
     params = [_placed(one, clbits) for one in operation.params]
     return (operation.name, operation.label, params, inner)
 
 
 def _placed(value: Any, clbits: Mapping[Any, int]) -> Any:
-    """Make plain what may speak of the classical bits of its circuit."""
+    """Return in that form what may speak of the classical bits of its circuit."""
     match value:
         case Clbit():
             return ("clbit", clbits[value])
@@ -145,7 +147,7 @@ def _placed(value: Any, clbits: Mapping[Any, int]) -> Any:
             return [_placed(target, clbits), int(number)]
         case expr.Expr():
             return _node(value, clbits)
-    return plain(value)
+    return canonical(value)
 
 
 def _node(node: Any, clbits: Mapping[Any, int]) -> Any:
@@ -160,25 +162,25 @@ def _node(node: Any, clbits: Mapping[Any, int]) -> Any:
     return unlike(node)
 
 
-@plain.register(ParameterExpression)
+@canonical.register(ParameterExpression)
 def _expression(expression: Any) -> Any:
     # Qiskit writes every number of an expression in full.
     return ("expression", *ordered(expression))
 
 
-@plain.register(Duration)
+@canonical.register(Duration)
 def _duration(duration: Any) -> Any:
     return ("duration", duration.value(), duration.unit())
 
 
-@plain.register(type(CASE_DEFAULT))
+@canonical.register(type(CASE_DEFAULT))
 def _default_case(_: Any) -> Any:
     return ("default",)
 
 
-@plain.register(Annotation)
+@canonical.register(Annotation)
 def _annotation(annotation: Any) -> Any:
     if type(annotation) not in _ANNOTATIONS:
         return unlike(annotation)
     names = [name for name in dir(annotation) if not name.startswith("_")]
-    return ("annotation", [(name, plain(getattr(annotation, name))) for name in names])
+    return ("annotation", [(name, canonical(getattr(annotation, name))) for name in names])

@@ -28,8 +28,8 @@ def ordered(expression: Any) -> tuple[list[str], str]:
     if len(names) == 1:
         return names, str(expression)
     # A parameter may have any name, also one that looks like an expression.
-    plain_names = {one: Parameter(f"p{number}") for number, one in enumerate(parameters)}
-    return names, _ordered_text(str(expression.subs(plain_names)))
+    canonical_names = {one: Parameter(f"p{number}") for number, one in enumerate(parameters)}
+    return names, _ordered_text(str(expression.subs(canonical_names)))
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 What is asked of the service, in 32 hex digits: equal for equal content, in any process.
 
 QPY will not do: it carries circuit names with counters, and parameters with random ids. So what is
-asked is made plain first (`plain`, `circuits`), and that is hashed.
+asked is made canonical first (`canonical`, `circuits`), and that is hashed.
 """
 
 import base64
@@ -20,8 +20,8 @@ from qiskit.quantum_info import PauliLindbladMap
 from samplomatic.quantum_program import CircuitItem, QuantumProgram, SamplexItem
 from samplomatic.samplex import Samplex
 
-from prefect_qsession.ibm.canonical_form import attributes, digest, plain, unlike
-from prefect_qsession.ibm.circuits import plain_operation
+from prefect_qsession.ibm.canonical_form import attributes, canonical, digest, unlike
+from prefect_qsession.ibm.circuits import canonical_operation
 from prefect_qsession.ibm.internals import UNSET, samplex_content
 
 
@@ -44,7 +44,7 @@ def fingerprint(
         arguments: Coerced PUBs, or the program of an Executor.
         options: The client's own options object.
     """
-    asked = (program, plain(arguments), _options(options))
+    asked = (program, canonical(arguments), _options(options))
     return digest(repr(asked))
 
 
@@ -53,7 +53,7 @@ def _options(options: Any) -> Any:
     content = attributes(options)
     del content["max_execution_time"]
     image = getattr(content.pop("environment"), "image", None)
-    return (type(options).__qualname__, plain(content), image)
+    return (type(options).__qualname__, canonical(content), image)
 
 
 def _unset(_: Any) -> Any:
@@ -61,46 +61,46 @@ def _unset(_: Any) -> Any:
 
 
 for each in UNSET:
-    plain.register(each, _unset)
+    canonical.register(each, _unset)
 
 
-@plain.register(PauliLindbladMap)
+@canonical.register(PauliLindbladMap)
 def _noise(noise: Any) -> Any:
-    return ("noise", noise.num_qubits, plain(noise.to_sparse_list()))
+    return ("noise", noise.num_qubits, canonical(noise.to_sparse_list()))
 
 
-@plain.register(CircuitInstruction)
+@canonical.register(CircuitInstruction)
 def _layer(instruction: Any) -> Any:
     """Of a noise model: outside its circuit, so that only its bits know where they are."""
-    bits = [plain(bit) for bit in (*instruction.qubits, *instruction.clbits)]
-    return ("layer", plain_operation(instruction.operation, {}), bits)
+    bits = [canonical(bit) for bit in (*instruction.qubits, *instruction.clbits)]
+    return ("layer", canonical_operation(instruction.operation, {}), bits)
 
 
-@plain.register(Qubit)
-@plain.register(Clbit)
+@canonical.register(Qubit)
+@canonical.register(Clbit)
 def _bit(bit: Any) -> Any:
     # No attribute tells a bit's register and index. One without a register has a counter there.
     text = repr(bit)
     return ("bit", text) if " register=" in text else unlike(bit)
 
 
-@plain.register(EstimatorPub)
+@canonical.register(EstimatorPub)
 def _estimator_pub(pub: Any) -> Any:
     precision = None if pub.precision is None else float(pub.precision)
-    return ("estimator", *_bound(pub), plain(pub.observables), precision)
+    return ("estimator", *_bound(pub), canonical(pub.observables), precision)
 
 
-@plain.register(SamplerPub)
+@canonical.register(SamplerPub)
 def _sampler_pub(pub: Any) -> Any:
     return ("sampler", *_bound(pub), None if pub.shots is None else int(pub.shots))
 
 
 def _bound(pub: Any) -> Any:
     values = pub.parameter_values.as_array(pub.circuit.parameters)
-    return plain(pub.circuit), plain(pub.circuit.metadata or {}), plain(values)
+    return canonical(pub.circuit), canonical(pub.circuit.metadata or {}), canonical(values)
 
 
-@plain.register(ObservablesArray)
+@canonical.register(ObservablesArray)
 def _observables(observables: Any) -> Any:
     # Simplified: in the order of their Paulis, whatever the order they were added in.
     each = [one.simplify(0) for one in observables.sparse_observables_array().flat]
@@ -110,31 +110,31 @@ def _observables(observables: Any) -> Any:
 def _terms(observable: Any) -> Any:
     """Return the arrays that it consists of: a list of a thousand terms takes 60 times as long."""
     parts = (observable.coeffs, observable.bit_terms, observable.indices, observable.boundaries)
-    return [plain(np.asarray(part)) for part in parts]
+    return [canonical(np.asarray(part)) for part in parts]
 
 
-@plain.register(QuantumProgram)
+@canonical.register(QuantumProgram)
 def _program(program: Any) -> Any:
     content = (program.shots, program.meas_level, program.items, program.noise_maps)
-    return ("program", plain(content), plain(program.passthrough_data))
+    return ("program", canonical(content), canonical(program.passthrough_data))
 
 
-@plain.register(CircuitItem)
+@canonical.register(CircuitItem)
 def _circuit_item(item: Any) -> Any:
-    return ("circuit item", plain((item.circuit, item.circuit_arguments, item.chunk_size)))
+    return ("circuit item", canonical((item.circuit, item.circuit_arguments, item.chunk_size)))
 
 
-@plain.register(SamplexItem)
+@canonical.register(SamplexItem)
 def _samplex_item(item: Any) -> Any:
     content = (item.circuit, item.samplex, item.samplex_arguments, item.shape, item.chunk_size)
-    return ("samplex item", plain(content))
+    return ("samplex item", canonical(content))
 
 
-@plain.register(Samplex)
+@canonical.register(Samplex)
 def _samplex(samplex: Any) -> Any:
     content = samplex_content(samplex)
     if content is None:
         return unlike(samplex)
     graph, written = content
     [expressions] = qpy.load(io.BytesIO(base64.b64decode(written)))
-    return ("samplex", plain(graph), plain(expressions))
+    return ("samplex", canonical(graph), canonical(expressions))

@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 from requests.exceptions import RequestException
 
 from prefect_qsession.ibm.records import ServiceAccess
-from prefect_qsession.ibm.retry_policy import PATIENCE, Patience
+from prefect_qsession.ibm.retry_policy import RETRY_POLICY, RetryPolicy
 
 RENEWED_AFTER = 0.8
 """The part of its life after which a token is renewed."""
@@ -49,7 +49,7 @@ class TokenAuth(AuthBase):
 
     Args:
         access: Whose requests, and where the identity service is.
-        patience: How long a try for a token may take, and how soon after a failure the next.
+        retry_policy: How long a try for a token may take, and how soon after a failure the next.
         clock: Seconds that only grow. The token's life is counted on it, so that a wrong time of
             day makes no token look valid.
         aside: Has a renewal done that no request waits for.
@@ -58,7 +58,7 @@ class TokenAuth(AuthBase):
     def __init__(
         self,
         access: ServiceAccess,
-        patience: Patience = PATIENCE,
+        retry_policy: RetryPolicy = RETRY_POLICY,
         *,
         clock: Callable[[], float] = time.monotonic,
         aside: Callable[[Callable[[], None]], None] = _in_a_thread,
@@ -74,9 +74,9 @@ class TokenAuth(AuthBase):
             disable_ssl_verification=not access.verify,
             proxies=dict(access.proxies) or None,
         )
-        limits = (patience.connect_seconds, patience.token_seconds)
+        limits = (retry_policy.connect_seconds, retry_policy.token_seconds)
         self._identity_service.http_config = {"timeout": limits}
-        self._rest_seconds = patience.token_rest_seconds
+        self._rest_seconds = retry_policy.token_rest_seconds
         self._token: _Token | None = None
         self._asking = Lock()
         self._ask_from = clock()

@@ -11,7 +11,7 @@ from qiskit.circuit import ControlFlowOp, ParameterExpression
 from qiskit_ibm_runtime import IBMBackend
 
 from prefect_qsession.exceptions import NotISA
-from prefect_qsession.ibm.canonical_form import digest, plain
+from prefect_qsession.ibm.canonical_form import canonical, digest
 
 
 @dataclass
@@ -50,7 +50,9 @@ def check_isa(circuits: Iterable[QuantumCircuit], backend: IBMBackend) -> None:
     known = {*target.operation_names, *_EVERYWHERE}
     for circuit in circuits:
         # What is foreign is not looked into: it may be large, or fail there.
-        content = digest(repr(plain(circuit))) if known.issuperset(circuit.count_ops()) else None
+        content = (
+            digest(repr(canonical(circuit))) if known.issuperset(circuit.count_ops()) else None
+        )
         if content in checked.circuits:
             continue
         if reason := foreign_in(circuit, target):

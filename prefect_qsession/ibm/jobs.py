@@ -59,7 +59,7 @@ def jobs_tagged(service: QiskitRuntimeService, tags: Sequence[str]) -> list[Runt
     return found
 
 
-def job_standing(job: RuntimeJobV2) -> Standing:
+def job_status(job: RuntimeJobV2) -> Standing:
     """
     Return how the job stands; asks the service unless the job is known to be over.
 

@@ -18,7 +18,7 @@ from prefect_qsession.ibm.internals import CLIENT_SIDE, LEGACY
 from prefect_qsession.ibm.preflight import submitting
 from prefect_qsession.ibm.programs import PreparedPrograms
 
-Kind = Literal["estimator", "sampler", "executor"]
+PrimitiveKind = Literal["estimator", "sampler", "executor"]
 
 _programs = PreparedPrograms()
 """Of all flow runs in this process: tasks make their primitives anew."""
@@ -38,7 +38,7 @@ class ClientPrimitive:
         InvalidOptions: The options are not those of this primitive and generation.
     """
 
-    def __init__(self, kind: Kind, options: Any = None, *, legacy: bool = False) -> None:
+    def __init__(self, kind: PrimitiveKind, options: Any = None, *, legacy: bool = False) -> None:
         self.program = f"{kind}-legacy" if legacy else kind
         """Which primitive, and of which generation."""
         if legacy and kind not in LEGACY:

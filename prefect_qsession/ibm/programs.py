@@ -26,7 +26,7 @@ from qiskit_ibm_runtime import QuantumProgram
 from qiskit_ibm_runtime.options_models import EstimatorOptions, ExecutorOptions, SamplerOptions
 from samplomatic.quantum_program import CircuitItem, SamplexItem
 
-from prefect_qsession.ibm.canonical_form import plain
+from prefect_qsession.ibm.canonical_form import canonical
 from prefect_qsession.ibm.encodings import (
     EncodedProgram,
     decoded,
@@ -226,7 +226,7 @@ def _with_values(item: Any, values: NDArray[np.float64]) -> CircuitItem | Sample
 def _content(program: QuantumProgram) -> str:
     """Return all there is to a program, its references by the order in which they come."""
     names: dict[str, str] = {}
-    content = repr((plain(program), role(program)))
+    content = repr((canonical(program), role(program)))
     return _REFERENCE.sub(
         lambda found: names.setdefault(found.group(), f"basis {len(names)}"), content
     )

@@ -41,7 +41,7 @@ class ServiceAccess:
 
 
 @dataclass(frozen=True)
-class SessionDetails:
+class WorkloadDetails:
     """What the service says of one session, at the time it was asked; times are as it sent them."""
 
     session_id: str
@@ -76,7 +76,7 @@ class InstanceDetails:
     limit_reached: bool
 
 
-class RuntimeSession(Protocol):
+class Workload(Protocol):
     """One session that the service has opened. Every method may raise a `ServiceError`."""
 
     @property
@@ -97,7 +97,7 @@ class RuntimeSession(Protocol):
         """Take no new jobs and drop those that have not started; safe to repeat."""
         ...
 
-    def details(self) -> SessionDetails:
+    def details(self) -> WorkloadDetails:
         """Ask the service how the session stands."""
         ...
 
@@ -110,6 +110,6 @@ class RuntimeInstance(Protocol):
         """The instance that is asked."""
         ...
 
-    def find(self, session_id: str) -> RuntimeSession | None:
+    def find(self, session_id: str) -> Workload | None:
         """Return a session; None if there is none of that id. May raise a `ServiceError`."""
         ...

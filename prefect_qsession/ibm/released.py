@@ -9,7 +9,7 @@ from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
 from prefect_qsession.exceptions import ServiceError
 from prefect_qsession.ibm.errors import translated
-from prefect_qsession.ibm.workloads import GatewaySession
+from prefect_qsession.ibm.workloads import TimedWorkload
 
 
 class ServiceInstance:
@@ -23,12 +23,12 @@ class ServiceInstance:
         """The instance that the service asks."""
         return str(self._service.active_instance())
 
-    def find(self, session_id: str) -> GatewaySession | None:
+    def find(self, session_id: str) -> TimedWorkload | None:
         """Return a session or batch of the instance; see `find_session`."""
         return find_session(self._service, session_id)
 
 
-def find_session(service: QiskitRuntimeService, session_id: str) -> GatewaySession | None:
+def find_session(service: QiskitRuntimeService, session_id: str) -> TimedWorkload | None:
     """
     Return a session or batch of the active instance by its id; None if the service knows none of
     that id.
@@ -41,13 +41,13 @@ def find_session(service: QiskitRuntimeService, session_id: str) -> GatewaySessi
     with translated(doing, session_id):
         try:
             try:
-                return GatewaySession(Session.from_id(session_id, service))
+                return TimedWorkload(Session.from_id(session_id, service))
             except IBMInputValueError as error:
                 # The client says "not found" and "is a batch" by the same type; only the words
                 # differ.
                 if "not found" in str(error):
                     return None
-            return GatewaySession(Batch.from_id(session_id, service))
+            return TimedWorkload(Batch.from_id(session_id, service))
         except IBMInputValueError as error:
             raise ServiceError(f"Could not {doing}: {error.message}") from error
         except QiskitBackendNotFoundError as error:

@@ -19,14 +19,14 @@ IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "PATCH"})
 _SERVER_ERRORS = range(500, 600)
 _LOST = (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError)
 
-Outcome = Response | exceptions.RequestException
+TryResult = Response | exceptions.RequestException
 """What came of one try."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """
-    How long to wait for the service, in seconds.
+    How long to wait for the service, and when to ask again, in seconds.
 
     Args:
         connect_seconds: For a connection, and for each piece of a body to go out on a new one.
@@ -50,34 +50,34 @@ class Patience:
     token_rest_seconds: float = 5.0
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
-CONNECTING = Patience(read_seconds=20.0, total_seconds=15.0)
+CONNECTING = RetryPolicy(read_seconds=20.0, total_seconds=15.0)
 """While the client finds out what there is: nothing is held or billed, and a URL may be wrong."""
 
 
-def may_have_been_done(outcome: Outcome) -> bool:
+def may_have_been_done(result: TryResult) -> bool:
     """
     Whether the service may have done what it has not confirmed.
 
     So it is with a 5xx, which may come from a gateway after the work, and with a reply that was
     lost; not where there never was a connection.
     """
-    if isinstance(outcome, Response):
-        return outcome.status_code in _SERVER_ERRORS
+    if isinstance(result, Response):
+        return result.status_code in _SERVER_ERRORS
     # An answer that cannot be read says as little as one that did not come, or as many a 5xx that
     # the client has kept to itself.
     unread = (exceptions.ContentDecodingError, exceptions.JSONDecodeError, exceptions.RetryError)
-    return isinstance(outcome, (*_LOST, *unread)) and not _never_sent(outcome)
+    return isinstance(result, (*_LOST, *unread)) and not _never_sent(result)
 
 
 def pause_before_repeat(
     method: str | None,
-    outcome: Outcome,
+    result: TryResult,
     *,
     tries: int,
     elapsed_seconds: float,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     chance: float,
 ) -> float | None:
     """
@@ -87,17 +87,17 @@ def pause_before_repeat(
     together do not come back together. A `Retry-After` is waited for before that; one that asks for
     more than is left ends it at once.
     """
-    if isinstance(outcome, Response):
-        transient = outcome.status_code in TRANSIENT
-        asked_seconds = _retry_after_seconds(outcome)
+    if isinstance(result, Response):
+        transient = result.status_code in TRANSIENT
+        asked_seconds = _retry_after_seconds(result)
     else:
-        transient = isinstance(outcome, _LOST) and not _is_distrust(outcome)
+        transient = isinstance(result, _LOST) and not _is_distrust(result)
         asked_seconds = 0.0
-    if not transient or (method not in IDEMPOTENT and may_have_been_done(outcome)):
+    if not transient or (method not in IDEMPOTENT and may_have_been_done(result)):
         return None
-    doubled = patience.first_pause_seconds * 2.0 ** min(tries - 1, 16)
-    pause = asked_seconds + min(patience.longest_pause_seconds, doubled) * (0.5 + chance)
-    return pause if elapsed_seconds + pause <= patience.total_seconds else None
+    doubled = retry_policy.first_pause_seconds * 2.0 ** min(tries - 1, 16)
+    pause = asked_seconds + min(retry_policy.longest_pause_seconds, doubled) * (0.5 + chance)
+    return pause if elapsed_seconds + pause <= retry_policy.total_seconds else None
 
 
 def _never_sent(error: exceptions.RequestException) -> bool:

@@ -29,7 +29,7 @@ from prefect_qsession.ibm.internals import ADDRESS_VARIABLES, tell_if_untested
 from prefect_qsession.ibm.records import RuntimeAccount, ServiceAccess
 from prefect_qsession.ibm.released import find_session
 from prefect_qsession.ibm.transport import install, patient_service
-from prefect_qsession.ibm.workloads import GatewaySession, JobModeSession, Workload
+from prefect_qsession.ibm.workloads import JobModeWorkload, RuntimeWorkload, TimedWorkload
 
 _CLIENT_CLASSES = {Mode.SESSION: Session, Mode.BATCH: Batch}
 
@@ -142,7 +142,7 @@ class Runtime:
                 self._backend = find_backend(connect(self._account), self._wanted)
             return self._backend
 
-    def open_session(self, max_time_seconds: int, mode: Mode, run_tag: str) -> Workload:
+    def open_session(self, max_time_seconds: int, mode: Mode, run_tag: str) -> RuntimeWorkload:
         """
         Ask the service for a session or batch on the backend; for job mode, nothing is asked.
 
@@ -160,12 +160,12 @@ class Runtime:
         """
         backend = self.backend()
         if mode is Mode.JOB:
-            return JobModeSession(backend, run_tag)
+            return JobModeWorkload(backend, run_tag)
         kind = _CLIENT_CLASSES[mode]
         with refused_as_session_refused(mode), translated(f"open a {mode} on {backend.name}"):
-            return GatewaySession(kind(backend=backend, max_time=max_time_seconds))
+            return TimedWorkload(kind(backend=backend, max_time=max_time_seconds))
 
-    def join_session(self, session_id: str, mode: Mode, run_tag: str) -> Workload | None:
+    def join_session(self, session_id: str, mode: Mode, run_tag: str) -> RuntimeWorkload | None:
         """
         Return what another process has opened; None if it takes no jobs any more.
 
@@ -174,7 +174,7 @@ class Runtime:
         """
         backend = self.backend()
         if mode is Mode.JOB:
-            return JobModeSession(backend, run_tag)
+            return JobModeWorkload(backend, run_tag)
         session = find_session(backend.service, session_id)
         return session if session is not None and session.details().accepting_jobs else None
 

@@ -27,9 +27,9 @@ from prefect_qsession.ibm.preflight import Preflight
 from prefect_qsession.ibm.records import ServiceAccess
 from prefect_qsession.ibm.retry_policy import (
     CONNECTING,
-    PATIENCE,
-    Outcome,
-    Patience,
+    RETRY_POLICY,
+    RetryPolicy,
+    TryResult,
     pause_before_repeat,
 )
 
@@ -39,17 +39,17 @@ CONNECTIONS = 64
 _REFUSED = 401
 
 
-class PatientAdapter(HTTPAdapter):
+class RetryingAdapter(HTTPAdapter):
     """
     Send requests, each until it has an answer that stands. Thread-safe.
 
     A request whose token is refused is sent once more, with another one if there is any. When the
-    patience ends, the last answer is returned as it is, or the last error raised; its `request` is
+    time is up, the last answer is returned as it is, or the last error raised; its `request` is
     always known.
 
     Args:
         auth: Where another token comes from.
-        patience: How long.
+        retry_policy: How often, and how long.
         clock: Seconds that only grow.
         wait: Called with the seconds of a pause.
         chance: Draws from 0 to 1.
@@ -58,13 +58,13 @@ class PatientAdapter(HTTPAdapter):
     # What `requests` keeps of an adapter that is copied, as `deepcopy(backend)` does.
     __attrs__ = [  # noqa: RUF012 - its type
         *HTTPAdapter.__attrs__,
-        *("_auth", "_patience", "_clock", "_wait", "_chance", "_preflight"),
+        *("_auth", "_retry_policy", "_clock", "_wait", "_chance", "_preflight"),
     ]
 
     def __init__(
         self,
         auth: TokenAuth,
-        patience: Patience = PATIENCE,
+        retry_policy: RetryPolicy = RETRY_POLICY,
         *,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
@@ -73,7 +73,7 @@ class PatientAdapter(HTTPAdapter):
         # A connection for each thread that asks at once is kept open; more are let go after use.
         super().__init__(pool_maxsize=CONNECTIONS)
         self._auth = auth
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._clock = clock
         self._wait = wait
         self._chance = chance
@@ -99,32 +99,32 @@ class PatientAdapter(HTTPAdapter):
         began = self._clock()
         was_signed_anew = False
         for tries in count(1):
-            outcome = self._try(request, stream=stream, verify=verify, cert=cert, proxies=proxies)
-            refused = isinstance(outcome, Response) and outcome.status_code == _REFUSED
+            result = self._try(request, stream=stream, verify=verify, cert=cert, proxies=proxies)
+            refused = isinstance(result, Response) and result.status_code == _REFUSED
             if refused and not was_signed_anew:
                 was_signed_anew = True
                 self._auth.sign_anew(request)
                 continue
             pause = pause_before_repeat(
                 request.method,
-                outcome,
+                result,
                 tries=tries,
                 elapsed_seconds=self._clock() - began,
-                patience=self._patience,
+                retry_policy=self._retry_policy,
                 chance=self._chance(),
             )
             if pause is None:
                 break
             self._wait(pause)
-        if isinstance(outcome, Response):
-            self._preflight.keep(request, outcome)
-            return outcome
-        raise outcome
+        if isinstance(result, Response):
+            self._preflight.keep(request, result)
+            return result
+        raise result
 
-    def _try(self, request: PreparedRequest, *, stream: bool, **options: Any) -> Outcome:
+    def _try(self, request: PreparedRequest, *, stream: bool, **options: Any) -> TryResult:
         is_job = request.method == "POST" and request.path_url.endswith("/jobs")
-        patience = self._patience
-        silence_seconds = patience.submit_seconds if is_job else patience.read_seconds
+        retry_policy = self._retry_policy
+        silence_seconds = retry_policy.submit_seconds if is_job else retry_policy.read_seconds
         body = request.body
         if isinstance(body, str | bytes):
             # Given whole, it would have to be sent whole within the time limit of one piece.
@@ -133,7 +133,7 @@ class PatientAdapter(HTTPAdapter):
             response = super().send(
                 request,
                 stream=stream,
-                timeout=(patience.connect_seconds, silence_seconds),
+                timeout=(retry_policy.connect_seconds, silence_seconds),
                 **options,
             )
             if not stream:
@@ -168,18 +168,18 @@ def patient_service(access: ServiceAccess, **arguments: Any) -> QiskitRuntimeSer
 def install(
     service: QiskitRuntimeService,
     access: ServiceAccess,
-    patience: Patience = PATIENCE,
+    retry_policy: RetryPolicy = RETRY_POLICY,
     *,
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], object] = time.sleep,
 ) -> None:
     """
-    Have the requests of a service travel with this patience from now on; asks nothing of anyone.
+    Have the requests of a service travel by this policy from now on; asks nothing of anyone.
 
     Requests to instances that are named to it later go by its own.
     """
     for crn, sender in senders(service).items():
-        _equip(sender, replace(access, instance_crn=crn), patience, clock=clock, wait=wait)
+        _equip(sender, replace(access, instance_crn=crn), retry_policy, clock=clock, wait=wait)
 
 
 def may_submit_twice(service: QiskitRuntimeService) -> bool:
@@ -190,14 +190,14 @@ def may_submit_twice(service: QiskitRuntimeService) -> bool:
 def _equip(
     sender: Session,
     access: ServiceAccess,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     *,
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], object] = time.sleep,
 ) -> None:
     """Put what is here in the client's place, by the two ways that `requests` has for it."""
-    auth = TokenAuth(access, patience, clock=clock)
-    adapter = PatientAdapter(auth, patience, clock=clock, wait=wait)
+    auth = TokenAuth(access, retry_policy, clock=clock)
+    adapter = RetryingAdapter(auth, retry_policy, clock=clock, wait=wait)
     sender.auth = auth
     sender.mount("http://", adapter)
     sender.mount("https://", adapter)

@@ -10,11 +10,11 @@ from qiskit_ibm_runtime import Batch, IBMBackend, Session
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.ibm.codes import ACTIVE, CLOSED, Standing
 from prefect_qsession.ibm.errors import translated
-from prefect_qsession.ibm.jobs import PAGE, cancel_job, job_standing
-from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.ibm.jobs import PAGE, cancel_job, job_status
+from prefect_qsession.ibm.records import WorkloadDetails
 
 
-class GatewaySession:
+class TimedWorkload:
     """A session or batch of the service's; every method translates the client's errors."""
 
     is_timed = True
@@ -63,7 +63,7 @@ class GatewaySession:
         with translated(f"cancel {self.mode} {self.session_id}", self.session_id):
             self._session.cancel()
 
-    def details(self) -> SessionDetails:
+    def details(self) -> WorkloadDetails:
         """
         Ask the service how the session stands.
 
@@ -72,7 +72,7 @@ class GatewaySession:
         """
         with translated(f"read {self.mode} {self.session_id}", self.session_id):
             details = self._session.details() or {}
-        return SessionDetails(
+        return WorkloadDetails(
             session_id=self.session_id,
             backend_name=details.get("backend_name"),
             state=(state := details.get("state", "unknown")),
@@ -86,7 +86,7 @@ class GatewaySession:
         )
 
 
-class JobModeSession:
+class JobModeWorkload:
     """
     Stand for the session where there is none: each job of the flow run goes in by itself.
 
@@ -132,9 +132,9 @@ class JobModeSession:
         while self._cancel_latest():
             pass
 
-    def details(self) -> SessionDetails:
+    def details(self) -> WorkloadDetails:
         """Say what is known without asking: that jobs may come, and that no time runs."""
-        return SessionDetails(
+        return WorkloadDetails(
             session_id=self.session_id,
             backend_name=self._backend.name,
             state="open",
@@ -153,11 +153,11 @@ class JobModeSession:
             # Always the first page: those that are cancelled leave the list, and the client asks
             # for ever if the list has become shorter than what it was told to skip.
             latest = self._backend.service.jobs(limit=PAGE, pending=True, job_tags=[self._run_tag])
-        cancelled = [cancel_job(job) for job in latest if job_standing(job) is Standing.QUEUED]
+        cancelled = [cancel_job(job) for job in latest if job_status(job) is Standing.QUEUED]
         return any(cancelled) and len(latest) == PAGE
 
 
-Workload = GatewaySession | JobModeSession
+RuntimeWorkload = TimedWorkload | JobModeWorkload
 """What takes the jobs of a flow run, in any mode."""
 
 

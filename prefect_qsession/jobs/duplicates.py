@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_qsession.exceptions import ServiceError
 from prefect_qsession.jobs.known_jobs import KnownJobs
-from prefect_qsession.jobs.reattachment import ANSWERS, Answer, JobIdentity, best_of
+from prefect_qsession.jobs.reattachment import ACTIONS, JobIdentity, ReattachAction, best_of
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
@@ -44,14 +44,14 @@ class Duplicates:
         Raises:
             ServiceError: The service did not tell how they stand.
         """
-        from prefect_qsession.ibm.jobs import job_standing  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.jobs import job_status  # noqa: PLC0415 - slow to import
 
-        standings = [job_standing(job) for job in jobs]
-        best = best_of(standings)
+        statuses = [job_status(job) for job in jobs]
+        best = best_of(statuses)
         if best is None:
             return None
         for position, job in enumerate(jobs):
-            if position != best and ANSWERS[standings[position]] is Answer.WAIT:
+            if position != best and ACTIONS[statuses[position]] is ReattachAction.WAIT:
                 self._cancel(job)
         return jobs[best]
 

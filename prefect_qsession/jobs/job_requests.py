@@ -27,7 +27,7 @@ class Request:
 
 
 @dataclass
-class Shared:
+class SharedJob:
     """What the requests have in common that one job answers; thread-safe."""
 
     request: Request
@@ -65,5 +65,5 @@ class Submission:
     was_seen_running: bool = False
     position: int | None = None
     """Which of the job's PUBs it is, if the job answers other requests as well."""
-    shared: Shared | None = None
+    shared: SharedJob | None = None
     """What it has in common with those, if they were submitted together in this attempt."""

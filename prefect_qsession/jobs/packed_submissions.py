@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 from prefect_qsession.exceptions import QSessionError, ServiceError
-from prefect_qsession.jobs.job_requests import Request, Shared, Submission
+from prefect_qsession.jobs.job_requests import Request, SharedJob, Submission
 from prefect_qsession.jobs.packing import MOST_EXECUTIONS, Pack, Packs, identity_of, most_members
 
 
 @dataclass
-class _Passenger:
+class _PackMember:
     """A request in a pack, and how it is answered."""
 
     request: Request
@@ -46,7 +46,7 @@ class PackedSubmissions:
     ) -> None:
         self._submit = submit
         self._clock = clock
-        self._packs: Packs[_Passenger] = Packs(window_seconds)
+        self._packs: Packs[_PackMember] = Packs(window_seconds)
         self._lock = Lock()
 
     def submit(self, request: Request) -> Submission:
@@ -54,7 +54,7 @@ class PackedSubmissions:
         kind, most = _kind(request), most_members(len(request.primitive.job_tags))
         if kind is None or most < 2 or request.executions > MOST_EXECUTIONS:  # noqa: PLR2004 - itself
             return self._submit(request)
-        me = _Passenger(request, Event(), Event())
+        me = _PackMember(request, Event(), Event())
         with self._lock:
             pack, leads = self._packs.put(kind, me, request.executions, most, self._clock())
             first = pack.items[0]
@@ -72,7 +72,7 @@ class PackedSubmissions:
             raise outcome
         return replace(outcome, position=position)
 
-    def _lead(self, kind: Hashable, pack: Pack[_Passenger], me: _Passenger) -> None:
+    def _lead(self, kind: Hashable, pack: Pack[_PackMember], me: _PackMember) -> None:
         """Wait until the window is over, and submit the pack; those who wait are always freed."""
         try:
             # It closes later each time that another comes.
@@ -104,7 +104,7 @@ class PackedSubmissions:
         # Looked at again: of what others ask for, this thread may know how it was before.
         with each_circuit_seen_once():
             submission = self._submit(together)
-        return replace(submission, shared=Shared(together, len(requests)))
+        return replace(submission, shared=SharedJob(together, len(requests)))
 
 
 def _kind(request: Request) -> Hashable | None:

@@ -71,7 +71,7 @@ class JobIdentity:
             return None
 
 
-Caller = tuple[tuple[Hashable, int], ...]
+EnclosingRuns = tuple[tuple[Hashable, int], ...]
 """The runs that a request comes from, tasks inside tasks, each with the number of its attempt."""
 
 
@@ -86,34 +86,34 @@ class Ordinals:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._claims: dict[tuple[str, Hashable], list[Caller]] = {}
+        self._claims: dict[tuple[str, Hashable], list[EnclosingRuns]] = {}
 
-    def claim(self, fingerprint: str, caller: Caller, within: Hashable = None) -> int:
+    def claim(self, fingerprint: str, runs: EnclosingRuns, within: Hashable = None) -> int:
         """
         Return the number of this request among its equals.
 
         Args:
             fingerprint: What is asked.
-            caller: Who asks.
+            runs: Who asks.
             within: Equal requests are counted within this, each anew.
         """
         with self._lock:
             claims = self._claims.setdefault((fingerprint, within), [])
             for index, claimed in enumerate(claims):
-                if _is_retried(claimed, caller):
-                    claims[index] = caller
+                if _is_retried(claimed, runs):
+                    claims[index] = runs
                     return index + 1
-            claims.append(caller)
+            claims.append(runs)
             return len(claims)
 
 
-def _is_retried(earlier: Caller, now: Caller) -> bool:
+def _is_retried(earlier: EnclosingRuns, now: EnclosingRuns) -> bool:
     """Whether a run that both come from has failed and begun anew in between."""
     attempts = dict(earlier)
     return any(attempt > attempts.get(run, attempt) for run, attempt in now)
 
 
-class Answer(StrEnum):
+class ReattachAction(StrEnum):
     """How a request is answered."""
 
     FETCH = "fetch the result"
@@ -122,23 +122,23 @@ class Answer(StrEnum):
     SUBMIT = "submit a new job"
 
 
-ANSWERS: dict[Standing, Answer] = {
-    Standing.DONE: Answer.FETCH,
-    Standing.RUNNING: Answer.WAIT,
-    Standing.QUEUED: Answer.WAIT,
-    Standing.FAILED: Answer.RAISE,
-    Standing.FAILED_IN_PASSING: Answer.SUBMIT,
-    Standing.CANCELLED: Answer.SUBMIT,
+ACTIONS: dict[Standing, ReattachAction] = {
+    Standing.DONE: ReattachAction.FETCH,
+    Standing.RUNNING: ReattachAction.WAIT,
+    Standing.QUEUED: ReattachAction.WAIT,
+    Standing.FAILED: ReattachAction.RAISE,
+    Standing.FAILED_IN_PASSING: ReattachAction.SUBMIT,
+    Standing.CANCELLED: ReattachAction.SUBMIT,
 }
-"""Best first: of several jobs of one request, the one whose standing comes first here answers."""
+"""Best first: of several jobs of one request, the one whose status comes first here answers."""
 
 
-def best_of(standings: Iterable[Standing]) -> int | None:
+def best_of(statuses: Iterable[Standing]) -> int | None:
     """Return the position of the one that answers a request; None if a new job has to."""
-    preference = list(ANSWERS)
+    preference = list(ACTIONS)
     answering = [
-        (preference.index(standing), position)
-        for position, standing in enumerate(standings)
-        if ANSWERS[standing] is not Answer.SUBMIT
+        (preference.index(status), position)
+        for position, status in enumerate(statuses)
+        if ACTIONS[status] is not ReattachAction.SUBMIT
     ]
     return min(answering)[1] if answering else None

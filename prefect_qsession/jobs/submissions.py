@@ -27,13 +27,13 @@ from prefect_qsession.jobs.known_jobs import KnownJobs
 from prefect_qsession.jobs.packed_submissions import PackedSubmissions
 from prefect_qsession.jobs.packing import position_of
 from prefect_qsession.jobs.reattachment import MAX_TAGS, OWN_TAGS, JobIdentity, Ordinals
-from prefect_qsession.jobs.workload_provider import SessionHolder
-from prefect_qsession.prefect_api.enclosing_runs import current_caller
+from prefect_qsession.jobs.workload_provider import WorkloadProvider
+from prefect_qsession.prefect_api.enclosing_runs import runs_around
 from prefect_qsession.prefect_api.owners import Owner, runs_before
 from prefect_qsession.reporting.run_events import (
-    JobReattached,
-    JobRunning,
-    JobSubmitted,
+    JobReattachedEvent,
+    JobRunningEvent,
+    JobSubmittedEvent,
     end_of_job,
 )
 
@@ -51,7 +51,7 @@ class Submissions:
     Answer the requests of one attempt of a flow run; every method is thread-safe.
 
     Args:
-        held: The session that new jobs go into.
+        provider: The session that new jobs go into.
         owner: The flow run that the session belongs to.
         place: Returns where in the flow run a request is made, if that is not its own process,
             and within what its equals are counted.
@@ -60,21 +60,21 @@ class Submissions:
 
     def __init__(
         self,
-        held: SessionHolder,
+        provider: WorkloadProvider,
         owner: Owner,
         place: Callable[[], tuple[str, Hashable]] = lambda: ("", None),
         known: type[KnownJobs] = KnownJobs,
     ) -> None:
-        self.waits = held.waits
+        self.waits = provider.waits
         """What the session's jobs have taken, and so when to ask for the next."""
-        self._held = held
+        self._provider = provider
         self._owner = owner
         self._place = place
         self._ordinals = Ordinals()
-        self._reattaches = held.policy.reattach
-        self._known = known(self._earlier_runs, self._tagged, self._welcome)
-        self._duplicates = Duplicates(self._known, held.logger)
-        window = held.policy.pack_seconds
+        self._reattaches = provider.policy.reattach
+        self._known = known(self._earlier_runs, self._tagged, self._note_earlier)
+        self._duplicates = Duplicates(self._known, provider.logger)
+        window = provider.policy.pack_seconds
         self._packs = PackedSubmissions(window, self.submit) if window else None
 
     def request(
@@ -102,7 +102,7 @@ class Submissions:
             else uuid4().hex
         )
         place, within = self._place()
-        ordinal = self._ordinals.claim(asked, current_caller(), within)
+        ordinal = self._ordinals.claim(asked, runs_around(), within)
         identity = JobIdentity(self._owner.flow_run_id, asked, ordinal, place)
         kind = (primitive.program, executions, shape)
         return Request(identity, primitive, arguments, executions, kind)
@@ -121,8 +121,8 @@ class Submissions:
         identity = request.identity
         if job := self._duplicates.best(self._known.of(identity)):
             self._known.add(identity, job)
-            self._held.activity.submitted(identity.request)
-            self._held.journal.tell(JobReattached(job.job_id(), request.primitive.program))
+            self._provider.activity.submitted(identity.request)
+            self._provider.events.emit(JobReattachedEvent(job.job_id(), request.primitive.program))
             return Submission(
                 job,
                 is_new=False,
@@ -137,11 +137,11 @@ class Submissions:
 
     def submit(self, request: Request) -> Submission:
         """Submit a new job; raises as `answer` does."""
-        activity, key = self._held.activity, request.identity.request
-        if self._held.spending.is_shared:
+        activity, key = self._provider.activity, request.identity.request
+        if self._provider.spending.is_shared:
             # It may wait for minutes, and others spend meanwhile.
-            self._held.acquire()
-        self._held.spending.reserve(key, request.executions)
+            self._provider.acquire()
+        self._provider.spending.reserve(key, request.executions)
         activity.submitted(key)
         try:
             submission = self._submit_once(request)
@@ -150,7 +150,7 @@ class Submissions:
             if not isinstance(error, QSessionError):
                 # Cut off in the middle of it, by a task's timeout say.
                 self._known.doubt(request.identity)
-            self._held.spending.give_back(key)
+            self._provider.spending.give_back(key)
             activity.over(key, time.monotonic())
             raise
         return submission
@@ -159,7 +159,7 @@ class Submissions:
         """Tell, once, that a job has left the queue."""
         if not submission.was_seen_running:
             submission.was_seen_running = True
-            self._held.journal.tell(JobRunning(submission.job.job_id()))
+            self._provider.events.emit(JobRunningEvent(submission.job.job_id()))
 
     def settle(
         self, request: Request, submission: Submission, error: JobError | None = None
@@ -170,9 +170,9 @@ class Submissions:
             return
         identity = (shared.request if shared else request).identity
         # First: what is told of it may have its charge read once more.
-        self._held.spending.charge(identity.request, submission.job)
-        self._held.journal.tell(end_of_job(submission.job.job_id(), error))
-        self._held.activity.over(identity.request, time.monotonic())
+        self._provider.spending.charge(identity.request, submission.job)
+        self._provider.events.emit(end_of_job(submission.job.job_id(), error))
+        self._provider.activity.over(identity.request, time.monotonic())
         if submission.is_doubtful:
             self._duplicates.cancel_beside(identity, submission.job)
         if submission.is_new:
@@ -190,14 +190,14 @@ class Submissions:
         """
         if isinstance(error, JobFailed) and not error.lost_with_session:
             return error.retryable and not submission.is_new
-        return self._held.has_ended(error.session_id)
+        return self._provider.has_ended(error.session_id)
 
     # -- what there is already
 
-    def _welcome(self, jobs: "Sequence[RuntimeJobV2]") -> None:
+    def _note_earlier(self, jobs: "Sequence[RuntimeJobV2]") -> None:
         """Take note of the jobs of earlier attempts."""
         self._charge_earlier(jobs)
-        self._held.logger.info(
+        self._provider.logger.info(
             "Attempt %d of the flow run; the service has %d jobs of earlier ones. What is asked "
             "again is answered by them, and not paid again.",
             self._owner.flow_run.run_count,
@@ -206,17 +206,17 @@ class Submissions:
 
     def _charge_earlier(self, jobs: "Sequence[RuntimeJobV2]") -> None:
         """Enter in the budgets what earlier attempts have spent."""
-        from prefect_qsession.ibm.jobs import job_standing  # noqa: PLC0415 - slow to import
+        from prefect_qsession.ibm.jobs import job_status  # noqa: PLC0415 - slow to import
         from prefect_qsession.ibm.released import find_session  # noqa: PLC0415 - slow to import
 
-        spending = self._held.spending
+        spending = self._provider.spending
         if spending.counts_qpu:
             for job in jobs:
                 # Of one that goes on the charge is not final.
-                if job_standing(job).is_over:
+                if job_status(job).is_over:
                     spending.charge(job.job_id(), job)
         if spending.counts_sessions:
-            service = self._held.backend().service
+            service = self._provider.backend().service
             for session_id in {job.session_id for job in jobs} - {None}:
                 if session := find_session(service, session_id):
                     spending.charge_session(session)
@@ -225,7 +225,7 @@ class Submissions:
         # Every earlier request that is made again has been made by the time that a new one has its
         # result, also by tasks that run side by side.
         if left := self._known.unasked_beside(identity):
-            self._held.logger.warning(
+            self._provider.logger.warning(
                 "This attempt asks for something else than the ones before it: %d of their jobs "
                 "are not asked for again, and new ones are submitted and paid. To resume where an "
                 "attempt stopped, let the flow do the same each time: fixed seeds, no clock, no "
@@ -242,12 +242,12 @@ class Submissions:
         identity, submissions = request.identity, 0
         is_doubtful = self._known.is_doubtful(identity)
         while True:
-            session = self._held.acquire()
+            session = self._provider.acquire()
             submissions += 1
             try:
                 job = request.primitive.run(session.client_mode, identity.tags, request.arguments)
             except SessionLost as error:
-                self._held.give_up(session, error.reason)
+                self._provider.give_up(session, error.reason)
             except ServiceError as error:
                 if error.doubtful:
                     is_doubtful = True
@@ -257,15 +257,17 @@ class Submissions:
                     if submissions < SUBMISSIONS:
                         continue
                 # Closed from here meanwhile, because the flow run is idle, or ends.
-                elif not self._held.holds(session):
+                elif not self._provider.holds(session):
                     continue
                 raise
             else:
-                is_doubtful = is_doubtful or may_submit_twice(self._held.backend().service)
+                is_doubtful = is_doubtful or may_submit_twice(self._provider.backend().service)
                 if is_doubtful:
                     job = self._duplicates.settle(identity, job)
                 program = request.primitive.program
-                self._held.journal.tell(JobSubmitted(job.job_id(), session.session_id, program))
+                self._provider.events.emit(
+                    JobSubmittedEvent(job.job_id(), session.session_id, program)
+                )
                 return Submission(
                     job,
                     is_new=True,
@@ -280,4 +282,4 @@ class Submissions:
     def _tagged(self, tags: "Iterable[str]") -> "list[RuntimeJobV2]":
         from prefect_qsession.ibm.jobs import jobs_tagged  # noqa: PLC0415 - slow to import
 
-        return jobs_tagged(self._held.backend().service, list(tags))
+        return jobs_tagged(self._provider.backend().service, list(tags))

@@ -6,7 +6,7 @@ from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
-from prefect_qsession.reporting.run_events import Journal
+from prefect_qsession.reporting.run_events import EventEmitter
 
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend
 
 
-class SessionHolder(Protocol):
+class WorkloadProvider(Protocol):
     """Have a session for jobs; every method is thread-safe."""
 
     policy: ResolvedPolicy
@@ -23,8 +23,8 @@ class SessionHolder(Protocol):
     waits: Waiting
 
     @property
-    def journal(self) -> Journal:
-        """What happens to the flow run's jobs is told here."""
+    def events(self) -> EventEmitter:
+        """Takes the events of the flow run's jobs."""
         ...
 
     @property

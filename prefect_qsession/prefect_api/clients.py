@@ -31,7 +31,7 @@ RETRIES = 1
 
 
 @contextmanager
-def impatient_client() -> Iterator[SyncPrefectClient]:
+def short_timeout_client() -> Iterator[SyncPrefectClient]:
     """
     Give a client that asks again once if the API is busy or does not answer, and then gives up.
 
@@ -44,7 +44,7 @@ def impatient_client() -> Iterator[SyncPrefectClient]:
     with (
         # Prefect's client would ask six times and wait a minute each time, and as long as the API
         # says in between: too long for a flow that is ending.
-        SettingsContext(profile=context.profile, settings=_impatient(context.settings)),
+        SettingsContext(profile=context.profile, settings=_short_timeout(context.settings)),
         # With settings of its own, the client is not a shared one.
         get_client(
             sync_client=True,
@@ -63,7 +63,7 @@ def impatient_client() -> Iterator[SyncPrefectClient]:
 _latest: tuple[Settings, Settings] | None = None
 
 
-def _impatient(settings: Settings) -> Settings:
+def _short_timeout(settings: Settings) -> Settings:
     """Return the settings with few retries; kept, because Prefect takes 45 ms to make them."""
     global _latest  # noqa: PLW0603 - replaced as a whole, so that threads need no lock
     if settings.client.max_retries == RETRIES:

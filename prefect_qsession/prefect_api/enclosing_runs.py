@@ -9,7 +9,7 @@ from prefect.context import ContextModel, FlowRunContext, TaskRunContext
 C = TypeVar("C", bound=ContextModel)
 
 
-def current_caller() -> tuple[tuple[Hashable, int], ...]:
+def runs_around() -> tuple[tuple[Hashable, int], ...]:
     """Return the task and flow runs that are entered here, outermost last, with their attempts."""
     tasks = ((context.task_run.id, context.task_run.run_count) for context in tasks_around())
     flows = ((run.id, run.run_count) for context in flows_around() if (run := context.flow_run))

@@ -14,7 +14,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
 
-from prefect_qsession.prefect_api.clients import impatient_client
+from prefect_qsession.prefect_api.clients import short_timeout_client
 
 TAG = "qsession"
 """On every flow run that has opened a session, and on every entry of the ledger."""
@@ -65,7 +65,7 @@ def owner_above(context: FlowRunContext, enclosing_flow_run_id: UUID | None) -> 
     A subflow cannot see its parent's context, so this climbs through the API: up to the flow run
     that was started inside `enclosing_flow_run_id`, or to the top if that is None.
     """
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         flow_run = _parent(client, context.flow_run)
         while (above := _parent(client, flow_run)) and above.id != enclosing_flow_run_id:
             flow_run = above
@@ -76,7 +76,7 @@ def owner_through_api(flow_run: FlowRun) -> Owner:
     """Return this flow run as the owner, its state to be read from the API."""
 
     def read_state() -> State[Any] | None:
-        with impatient_client() as client:
+        with short_timeout_client() as client:
             return client.read_flow_run(flow_run.id).state
 
     return Owner(flow_run, logger=flow_run_logger(flow_run=flow_run), read_state=read_state)
@@ -86,7 +86,7 @@ def root_flow_run_id(flow_run: FlowRun) -> UUID:
     """Return the flow run at the top, which Prefect's runner or worker knows; asks the API."""
     if flow_run.parent_task_run_id is None:
         return flow_run.id
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         while above := _parent(client, flow_run):
             flow_run = above
     return flow_run.id
@@ -97,7 +97,7 @@ def tag_flow_run(flow_run: FlowRun, *tags: str) -> None:
     new = [tag for tag in (TAG, *tags) if tag not in flow_run.tags]
     if not new:
         return
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         client.update_flow_run(flow_run.id, tags=[*flow_run.tags, *new])
     flow_run.tags.extend(new)
 
@@ -126,7 +126,7 @@ def runs_before(owner: Owner) -> list[UUID]:
     if not owner.is_in_rerun or flow_run.parent_task_run_id is None:
         return runs
     place = FlowRunFilterParentTaskRunId(any_=[flow_run.parent_task_run_id])
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         siblings = client.read_flow_runs(
             flow_run_filter=FlowRunFilter(parent_task_run_id=place),
             sort=FlowRunSort.START_TIME_ASC,

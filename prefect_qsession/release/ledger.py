@@ -23,7 +23,7 @@ from prefect.logging.loggers import get_logger
 from pydantic import TypeAdapter, ValidationError
 
 from prefect_qsession.exceptions import LedgerUnavailable
-from prefect_qsession.prefect_api.clients import bare_request, impatient_client
+from prefect_qsession.prefect_api.clients import bare_request, short_timeout_client
 from prefect_qsession.prefect_api.owners import TAG
 from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.records import FlowRunProgress, LedgerEntry
@@ -38,7 +38,7 @@ LONGEST_NAME = 200
 _ENTRY = TypeAdapter(LedgerEntry)
 
 
-class Ledger:
+class PrefectLedger:
     """
     Keep the entries of open sessions in the Prefect API; every method is thread-safe.
 
@@ -163,7 +163,7 @@ class Ledger:
 def _api(doing: str, session_id: str | None = None) -> Iterator[SyncPrefectClient]:
     """Give a client that does not wait for long; name what it raises a `LedgerUnavailable`."""
     try:
-        with impatient_client() as client:
+        with short_timeout_client() as client:
             yield client
     except httpx.HTTPStatusError as error:
         answer = f"the API answered {error.response.status_code}."

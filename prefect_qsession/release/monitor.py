@@ -17,14 +17,14 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.logging.loggers import get_logger
 
 from prefect_qsession.config.policy import ResolvedPolicy
-from prefect_qsession.prefect_api.clients import impatient_client
+from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.prefect_api.threads import start_thread
 
 logger = get_logger("qsession.monitor")
 
 
-class News(StrEnum):
-    """What becomes of a flow run, or of its session, that the session must know."""
+class ReleaseReason(StrEnum):
+    """What becomes of a flow run, or of its session, that has the session released."""
 
     CANCELLED = "cancelled"
     FAILED = "failed"
@@ -35,40 +35,40 @@ class News(StrEnum):
     IDLE = "idle"
 
 
-NEWS = {
-    StateType.CANCELLING: News.CANCELLED,
-    StateType.CANCELLED: News.CANCELLED,
-    StateType.FAILED: News.FAILED,
-    StateType.COMPLETED: News.COMPLETED,
-    StateType.PAUSED: News.PAUSED,
+RELEASE_REASONS = {
+    StateType.CANCELLING: ReleaseReason.CANCELLED,
+    StateType.CANCELLED: ReleaseReason.CANCELLED,
+    StateType.FAILED: ReleaseReason.FAILED,
+    StateType.COMPLETED: ReleaseReason.COMPLETED,
+    StateType.PAUSED: ReleaseReason.PAUSED,
 }
-"""By the type of state. A crash is no news to a process that lives: it is said to be dead."""
+"""By the type of state. A crash is none to a process that lives: it is said to be dead."""
 
 
-def news_of(flow_runs: Iterable[FlowRun], keep_for_retry_seconds: float) -> News | None:
-    """Return the worst of what is new about these flow runs; None if they go on."""
+def reason_of(flow_runs: Iterable[FlowRun], keep_for_retry_seconds: float) -> ReleaseReason | None:
+    """Return the worst reason that these flow runs give; None if they go on."""
     found = set()
     for flow_run in flow_runs:
         if flow_run.state_type is StateType.SCHEDULED:
             delay = float(flow_run.empirical_policy.retry_delay or 0)
             if flow_run.run_count and delay > keep_for_retry_seconds:
-                found.add(News.RETRIES_LATER)
-        elif flow_run.state_type in NEWS:
-            found.add(NEWS[flow_run.state_type])
-    return next((news for news in News if news in found), None)
+                found.add(ReleaseReason.RETRIES_LATER)
+        elif flow_run.state_type in RELEASE_REASONS:
+            found.add(RELEASE_REASONS[flow_run.state_type])
+    return next((reason for reason in ReleaseReason if reason in found), None)
 
 
 class Monitor:
     """
-    Follow flow runs from a thread, until there is news or `stop` is called.
+    Follow flow runs from a thread, until there is a reason or `stop` is called.
 
-    A slow or absent API is no news, and is never raised.
+    A slow or absent API is none, and is never raised.
 
     Args:
         flow_run_ids: The owner of the session, and the flow run at the top.
         policy: How often to look, and to send a heartbeat.
-        look_inside: Tells what this process itself knows that is new, at each look.
-        on_news: Called once, from the thread.
+        look_inside: Tells the reason that this process itself knows, if any, at each look.
+        on_reason: Called once, from the thread.
         beat: Sends one heartbeat.
     """
 
@@ -76,14 +76,14 @@ class Monitor:
         self,
         flow_run_ids: Iterable[UUID],
         policy: ResolvedPolicy,
-        look_inside: Callable[[], News | None],
-        on_news: Callable[[News], None],
+        look_inside: Callable[[], ReleaseReason | None],
+        on_reason: Callable[[ReleaseReason], None],
         beat: Callable[[], object],
     ) -> None:
         self._flow_run_ids = list(dict.fromkeys(flow_run_ids))
         self._policy = policy
         self._look_inside = look_inside
-        self._on_news = on_news
+        self._on_reason = on_reason
         self._beat = beat
         self._stopped = Event()
 
@@ -92,22 +92,22 @@ class Monitor:
         start_thread(self._follow, "qsession-monitor")
 
     def stop(self) -> None:
-        """Follow no longer; safe to repeat, and from within `on_news`."""
+        """Follow no longer; safe to repeat, and from within `on_reason`."""
         self._stopped.set()
 
     def _follow(self) -> None:
-        news: News | None = None
-        while news is None and not self._stopped.wait(self._policy.monitor_every_seconds):
+        reason: ReleaseReason | None = None
+        while reason is None and not self._stopped.wait(self._policy.monitor_every_seconds):
             try:
-                with impatient_client() as client:
-                    news = self._wait_for_news(client)
+                with short_timeout_client() as client:
+                    reason = self._wait_for_reason(client)
             except Exception as error:  # noqa: BLE001 - it goes on, or nobody follows the flow run
                 logger.debug("The flow run cannot be followed at the moment: %s", error)
-        if news is not None and not self._stopped.is_set():
-            self._on_news(news)
+        if reason is not None and not self._stopped.is_set():
+            self._on_reason(reason)
 
-    def _wait_for_news(self, client: SyncPrefectClient) -> News | None:
-        """Look at once and again and again, until there is news or it is told to stop."""
+    def _wait_for_reason(self, client: SyncPrefectClient) -> ReleaseReason | None:
+        """Look at once and again and again, until there is a reason or it is told to stop."""
         policy = self._policy
         looks_per_beat = max(
             1, round(policy.heartbeat_every_seconds / policy.monitor_every_seconds)
@@ -115,15 +115,15 @@ class Monitor:
         looks = 0
         while True:
             looks += 1
-            news = self._look_inside()
+            reason = self._look_inside()
             try:
                 if looks % looks_per_beat == 0:
                     self._beat()
-                news = news or news_of(self._read(client), policy.keep_for_retry_seconds)
-            except Exception as error:  # noqa: BLE001 - a slow or absent API is no news
+                reason = reason or reason_of(self._read(client), policy.keep_for_retry_seconds)
+            except Exception as error:  # noqa: BLE001 - a slow or absent API is no reason
                 logger.debug("The flow run cannot be followed at the moment: %s", error)
-            if news is not None or self._stopped.wait(policy.monitor_every_seconds):
-                return news
+            if reason is not None or self._stopped.wait(policy.monitor_every_seconds):
+                return reason
 
     def _read(self, client: SyncPrefectClient) -> list[FlowRun]:
         return client.read_flow_runs(

@@ -15,16 +15,16 @@ from uuid import UUID
 from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.release.records import (
     FlowRunProgress,
+    Ledger,
     LedgerEntry,
     Liveness,
     ProcessIdentity,
-    SessionLedger,
 )
-from prefect_qsession.release.releasing import Reaped, Releaser, Result
-from prefect_qsession.states import Outcome
+from prefect_qsession.release.releasing import Reaped, Releaser, ReleaseResult
+from prefect_qsession.states import Release
 
 
-class FlowRunStanding(StrEnum):
+class FlowRunStatus(StrEnum):
     """Where the flow run of a session stands, seen from the attempt that opened the session."""
 
     COMPLETED = "completed"
@@ -38,7 +38,7 @@ class FlowRunStanding(StrEnum):
     """The Prefect API has no such flow run."""
 
 
-class Verdict(StrEnum):
+class ReaperDecision(StrEnum):
     """What is right for a session in the ledger."""
 
     KEEP = "keep"
@@ -46,7 +46,7 @@ class Verdict(StrEnum):
     CANCEL = "cancel"
 
 
-_S, _L, _V = FlowRunStanding, Liveness, Verdict
+_S, _L, _V = FlowRunStatus, Liveness, ReaperDecision
 _LOOKS = [(seen, silent) for seen in Liveness for silent in (False, True)]
 
 _CLOSE = dict.fromkeys(_LOOKS, _V.CLOSE)
@@ -59,9 +59,9 @@ _CANCEL_IF_GONE = dict.fromkeys(_LOOKS, _V.KEEP) | {
 }
 _CANCEL_IF_GONE_OR_SILENT = _CANCEL_IF_GONE | {(_L.UNKNOWN, True): _V.CANCEL}
 
-VERDICTS: dict[tuple[FlowRunStanding, Liveness, bool], Verdict] = {
-    (standing, seen, silent): verdict
-    for standing, rule in {
+DECISIONS: dict[tuple[FlowRunStatus, Liveness, bool], ReaperDecision] = {
+    (status, seen, silent): decision
+    for status, rule in {
         _S.COMPLETED: _CLOSE,
         _S.FAILED: _CANCEL,
         _S.CANCELLED: _CANCEL,
@@ -70,20 +70,20 @@ VERDICTS: dict[tuple[FlowRunStanding, Liveness, bool], Verdict] = {
         _S.LATER_ATTEMPT: _CANCEL_IF_GONE_OR_SILENT,
         _S.MISSING: _CANCEL_IF_GONE_OR_SILENT,
     }.items()
-    for (seen, silent), verdict in rule.items()
+    for (seen, silent), decision in rule.items()
 }
 """By the flow run, its process, and whether its heartbeat stood still between two looks."""
 
 
-def standing_of(entry: LedgerEntry, flow_run: FlowRunProgress | None) -> FlowRunStanding:
+def flow_run_status(entry: LedgerEntry, flow_run: FlowRunProgress | None) -> FlowRunStatus:
     """Return where the flow run of an entry stands; None is one that does not exist."""
     if flow_run is None:
-        return FlowRunStanding.MISSING
+        return FlowRunStatus.MISSING
     if flow_run.state_type in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED"):
-        return FlowRunStanding[flow_run.state_type]
+        return FlowRunStatus[flow_run.state_type]
     if flow_run.run_count > entry.attempt:
-        return FlowRunStanding.LATER_ATTEMPT
-    return FlowRunStanding.UNFINISHED
+        return FlowRunStatus.LATER_ATTEMPT
+    return FlowRunStatus.UNFINISHED
 
 
 def same_sign_of_life(before: LedgerEntry, now: LedgerEntry | None) -> bool:
@@ -93,22 +93,22 @@ def same_sign_of_life(before: LedgerEntry, now: LedgerEntry | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Observation:
     """What is seen of one entry of the ledger at a time."""
 
     entry: LedgerEntry
-    flow_run: FlowRunStanding
+    flow_run: FlowRunStatus
     process: Liveness
     silent: bool = False
-    """Whether its heartbeat has stood still since an earlier sighting."""
+    """Whether its heartbeat has stood still since an earlier observation."""
 
     @property
-    def verdict(self) -> Verdict:
+    def decision(self) -> ReaperDecision:
         """What is right for the session."""
-        return VERDICTS[self.flow_run, self.process, self.silent]
+        return DECISIONS[self.flow_run, self.process, self.silent]
 
     def __str__(self) -> str:
-        """Say what is seen, as the reason of a verdict."""
+        """Say what is seen, as the reason of a decision."""
         silence = ", its heartbeat stands still" if self.silent else ""
         return f"Its flow run is {self.flow_run}, its process {self.process}{silence}."
 
@@ -125,7 +125,7 @@ class Reaper:
 
     def __init__(
         self,
-        ledger: SessionLedger,
+        ledger: Ledger,
         liveness: Callable[[ProcessIdentity], Liveness],
         releaser: Releaser,
     ) -> None:
@@ -153,60 +153,62 @@ class Reaper:
             LedgerUnavailable: There is no list of open sessions; nothing has been done.
         """
         reaped: list[Reaped] = []
-        doubtful: list[Sighting] = []
-        for sighting in self._look(self._ledger.entries(flow_run_id)):
-            if sighting.verdict is not Verdict.KEEP:
-                reaped.append(self._act(sighting))
-            elif replace(sighting, silent=True).verdict is not Verdict.KEEP:
-                doubtful.append(sighting)
-            elif sighting.process is Liveness.UNKNOWN and sighting.entry.deadline < now:
+        doubtful: list[Observation] = []
+        for observation in self._look(self._ledger.entries(flow_run_id)):
+            if observation.decision is not ReaperDecision.KEEP:
+                reaped.append(self._act(observation))
+            elif replace(observation, silent=True).decision is not ReaperDecision.KEEP:
+                doubtful.append(observation)
+            elif observation.process is Liveness.UNKNOWN and observation.entry.deadline < now:
                 # Its machine died, say, and nobody called the flow run crashed. The service has
                 # ended the session by itself then, and says so.
-                reaped.append(self._releaser.forget_if_over(sighting.entry, str(sighting)))
+                reaped.append(self._releaser.forget_if_over(observation.entry, str(observation)))
             else:
-                reaped.append(_kept(sighting))
+                reaped.append(_kept(observation))
         if doubtful:
             wait(patience_seconds)
             reaped += self._reap_silent(doubtful, flow_run_id)
         return reaped
 
-    def _reap_silent(self, doubtful: list[Sighting], flow_run_id: UUID | None) -> list[Reaped]:
+    def _reap_silent(self, doubtful: list[Observation], flow_run_id: UUID | None) -> list[Reaped]:
         try:
             later = {entry.session_id: entry for entry in self._ledger.entries(flow_run_id)}
         except LedgerUnavailable as error:
-            return [Reaped(it.entry, None, Result.FAILED, str(error)) for it in doubtful]
+            return [Reaped(it.entry, None, ReleaseResult.FAILED, str(error)) for it in doubtful]
         return [
-            self._act(replace(sighting, silent=True))
-            if same_sign_of_life(sighting.entry, later.get(sighting.entry.session_id))
-            else _kept(sighting)
-            for sighting in doubtful
+            self._act(replace(observation, silent=True))
+            if same_sign_of_life(observation.entry, later.get(observation.entry.session_id))
+            else _kept(observation)
+            for observation in doubtful
         ]
 
-    def _act(self, before: Sighting) -> Reaped:
+    def _act(self, before: Observation) -> Reaped:
         """Look again, and do what is right now."""
         try:
             entry = self._ledger.find(before.entry.session_id)
             if entry is None:
-                return Reaped(before.entry, None, Result.OVER, "It has left the ledger meanwhile.")
+                return Reaped(
+                    before.entry, None, ReleaseResult.OVER, "It has left the ledger meanwhile."
+                )
             [now] = self._look([entry])
         except LedgerUnavailable as error:
-            return Reaped(before.entry, None, Result.FAILED, str(error))
+            return Reaped(before.entry, None, ReleaseResult.FAILED, str(error))
         now = replace(now, silent=before.silent and same_sign_of_life(before.entry, entry))
-        if now.verdict is Verdict.KEEP:
+        if now.decision is ReaperDecision.KEEP:
             return _kept(now)
-        return self._releaser.release(entry, Outcome(now.verdict.value), str(now))
+        return self._releaser.release(entry, Release(now.decision.value), str(now))
 
-    def _look(self, entries: list[LedgerEntry]) -> list[Sighting]:
+    def _look(self, entries: list[LedgerEntry]) -> list[Observation]:
         flow_runs = self._ledger.flow_runs({entry.flow_run_id for entry in entries})
         return [
-            Sighting(
+            Observation(
                 entry,
-                standing_of(entry, flow_runs.get(entry.flow_run_id)),
+                flow_run_status(entry, flow_runs.get(entry.flow_run_id)),
                 self._liveness(entry.process),
             )
             for entry in entries
         ]
 
 
-def _kept(sighting: Sighting) -> Reaped:
-    return Reaped(sighting.entry, None, Result.KEPT, str(sighting))
+def _kept(observation: Observation) -> Reaped:
+    return Reaped(observation.entry, None, ReleaseResult.KEPT, str(observation))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect_qsession.ibm.records import ServiceAccess
 from prefect_qsession.prefect_api.requests import HttpRequest
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Ward:
 
     session_id: str
     access: ServiceAccess
-    outcome: Outcome = Outcome.CANCEL
+    outcome: Release = Release.CANCEL
     forget: HttpRequest | None = None
     """Removes the session from the ledger; sent once the service has confirmed."""
-    tell: Mapping[Outcome, HttpRequest] = field(default_factory=dict)
+    tell: Mapping[Release, HttpRequest] = field(default_factory=dict)
     """Tells the Prefect API of the release, by its outcome; `OCCURRED` stands for the time."""
 
 
@@ -93,7 +93,7 @@ class FlowRunProgress:
     """How many attempts have begun."""
 
 
-class SessionLedger(Protocol):
+class Ledger(Protocol):
     """Which sessions are open, for every process. Any method may raise `LedgerUnavailable`."""
 
     def record(self, entry: LedgerEntry) -> None:

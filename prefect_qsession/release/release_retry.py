@@ -7,7 +7,7 @@ from threading import Event
 from prefect_qsession.prefect_api.threads import start_thread
 
 
-class PersistentRelease:
+class ReleaseRetry:
     """
     One persistent release, in a thread of its own.
 

@@ -16,11 +16,11 @@ from prefect_qsession.exceptions import (
     ServiceUnavailable,
 )
 from prefect_qsession.ibm.records import RuntimeInstance
-from prefect_qsession.release.records import LedgerEntry, SessionLedger
-from prefect_qsession.states import Outcome
+from prefect_qsession.release.records import Ledger, LedgerEntry
+from prefect_qsession.states import Release
 
 
-class Result(StrEnum):
+class ReleaseResult(StrEnum):
     """What came of a session in the ledger."""
 
     RELEASED = "released"
@@ -37,20 +37,22 @@ class Reaped:
     """What was decided on one session of the ledger, what came of it, and why."""
 
     entry: LedgerEntry
-    outcome: Outcome | None
+    outcome: Release | None
     """How it was to be released; None if it was to stay open, or could not be looked at."""
-    result: Result
+    result: ReleaseResult
     reason: str
 
     @property
     def is_rightly_open(self) -> bool:
         """Whether the session is open, and should be."""
-        return self.result is Result.KEPT and self.outcome is None
+        return self.result is ReleaseResult.KEPT and self.outcome is None
 
     @property
     def wants_attention(self) -> bool:
         """Whether the session may be open although it should not be."""
-        return self.result in (Result.KEPT, Result.FAILED) and not self.is_rightly_open
+        return (
+            self.result in (ReleaseResult.KEPT, ReleaseResult.FAILED) and not self.is_rightly_open
+        )
 
     def __str__(self) -> str:
         """Say it in one line, for a log."""
@@ -72,12 +74,12 @@ class Releaser:
         connect: From the name of a credentials block to its instance of the service.
     """
 
-    def __init__(self, ledger: SessionLedger, connect: Callable[[str], RuntimeInstance]) -> None:
+    def __init__(self, ledger: Ledger, connect: Callable[[str], RuntimeInstance]) -> None:
         self._ledger = ledger
         self._connect = connect
         self._instances: dict[str, RuntimeInstance | Exception] = {}
 
-    def release(self, entry: LedgerEntry, outcome: Outcome, why: str) -> Reaped:
+    def release(self, entry: LedgerEntry, outcome: Release, why: str) -> Reaped:
         """
         Release the session of an entry and forget it; safe to repeat, and beside others who do.
 
@@ -86,9 +88,9 @@ class Releaser:
         try:
             result = self._release(entry, outcome)
         except NotReleasable as error:
-            return Reaped(entry, outcome, Result.KEPT, f"{why} {error}")
+            return Reaped(entry, outcome, ReleaseResult.KEPT, f"{why} {error}")
         except Exception as error:  # noqa: BLE001 - see above
-            return Reaped(entry, outcome, Result.FAILED, f"{why} {_plain(error)}")
+            return Reaped(entry, outcome, ReleaseResult.FAILED, f"{why} {_plain(error)}")
         try:
             self._ledger.forget(entry.session_id)
         except LedgerUnavailable as error:
@@ -104,19 +106,19 @@ class Releaser:
         try:
             session = self._instance(entry).find(entry.session_id)
             if session is not None and not session.details().is_closed:
-                return Reaped(entry, None, Result.KEPT, why)
+                return Reaped(entry, None, ReleaseResult.KEPT, why)
             self._ledger.forget(entry.session_id)
         except Exception as error:  # noqa: BLE001 - see above
-            return Reaped(entry, None, Result.KEPT, f"{why} {_plain(error)}")
-        return Reaped(entry, None, Result.OVER, f"{why} The service has ended it.")
+            return Reaped(entry, None, ReleaseResult.KEPT, f"{why} {_plain(error)}")
+        return Reaped(entry, None, ReleaseResult.OVER, f"{why} The service has ended it.")
 
-    def _release(self, entry: LedgerEntry, outcome: Outcome) -> Result:
+    def _release(self, entry: LedgerEntry, outcome: Release) -> ReleaseResult:
         instance = self._instance(entry)
         try:
             session = instance.find(entry.session_id)
             if session is None or session.details().is_closed:
-                return Result.OVER
-            if outcome is Outcome.CLOSE:
+                return ReleaseResult.OVER
+            if outcome is Release.CLOSE:
                 session.close()
             else:
                 session.cancel()
@@ -124,7 +126,7 @@ class Releaser:
             if error.status_code is None and entry.credentials is not None:
                 self._instances[entry.credentials] = error
             raise
-        return Result.RELEASED
+        return ReleaseResult.RELEASED
 
     def _instance(self, entry: LedgerEntry) -> RuntimeInstance:
         name = entry.credentials

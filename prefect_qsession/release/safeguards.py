@@ -16,21 +16,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import GuardianUnavailable, LedgerUnavailable
-from prefect_qsession.ibm.records import ServiceAccess, SessionDetails
-from prefect_qsession.ibm.workloads import Workload
+from prefect_qsession.ibm.records import ServiceAccess, WorkloadDetails
+from prefect_qsession.ibm.workloads import RuntimeWorkload
 from prefect_qsession.prefect_api.owners import Owner, root_flow_run_id, tag_flow_run
 from prefect_qsession.release.guardian import guardian
-from prefect_qsession.release.ledger import Ledger
-from prefect_qsession.release.monitor import Monitor, News
+from prefect_qsession.release.ledger import PrefectLedger
+from prefect_qsession.release.monitor import Monitor, ReleaseReason
 from prefect_qsession.release.processes import this_process
 from prefect_qsession.release.records import LedgerEntry, Ward
-from prefect_qsession.reporting.prefect_events import About, guardian_requests
-from prefect_qsession.states import Outcome
+from prefect_qsession.reporting.prefect_events import EventSubject, guardian_requests
+from prefect_qsession.states import Release
 
 
-class SafeguardedSession:
+class SafeguardedWorkload:
     """
-    Behave as the session inside, and keep its safeguards up until its release is confirmed.
+    Behave as the workload inside, and keep its safeguards up until its release is confirmed.
 
     A release that fails leaves them: the guardian and the reaper then do what was asked here. Where
     no clock of the service's runs, in job mode, only the monitor is up.
@@ -38,10 +38,10 @@ class SafeguardedSession:
 
     def __init__(
         self,
-        session: Workload,
+        session: RuntimeWorkload,
         owner: Owner,
         policy: ResolvedPolicy,
-        ledger: Ledger,
+        ledger: PrefectLedger,
         give_slot_back: Callable[[], None],
     ) -> None:
         self._session = session
@@ -83,8 +83,8 @@ class SafeguardedSession:
         access: ServiceAccess,
         backend_name: str,
         credentials: str | None,
-        look_inside: Callable[[], News | None],
-        on_news: Callable[[News], None],
+        look_inside: Callable[[], ReleaseReason | None],
+        on_reason: Callable[[ReleaseReason], None],
         now: datetime,
     ) -> None:
         """
@@ -94,8 +94,8 @@ class SafeguardedSession:
             access: For the guardian.
             backend_name: For people who look at the ledger.
             credentials: Name of the saved block, if it is saved.
-            look_inside: Tells what this process itself knows that is new.
-            on_news: Told, in a thread, what is new.
+            look_inside: Tells the reason to release that this process itself knows, if any.
+            on_reason: Told, in a thread, why to release.
             now: The time at which the session was opened.
 
         Raises:
@@ -104,7 +104,7 @@ class SafeguardedSession:
         """
         flow_run = self._owner.flow_run
         if not self.is_timed:
-            self._follow((flow_run.id,), look_inside, on_news)
+            self._follow((flow_run.id,), look_inside, on_reason)
             return
         guarded = self._guard(access, backend_name)
         root_id = flow_run.id
@@ -133,7 +133,7 @@ class SafeguardedSession:
                 self.session_id,
                 error,
             )
-        self._follow((flow_run.id, root_id), look_inside, on_news)
+        self._follow((flow_run.id, root_id), look_inside, on_reason)
 
     def take_down(self) -> None:
         """Let go of a session that is over; never raises, never waits for long."""
@@ -153,27 +153,27 @@ class SafeguardedSession:
 
     def close(self) -> None:
         """Take no new jobs and let accepted ones finish; then take the safeguards down."""
-        guardian().change(self.session_id, Outcome.CLOSE)
+        guardian().change(self.session_id, Release.CLOSE)
         self._session.close()
         self.take_down()
 
     def cancel(self) -> None:
         """Take no new jobs and drop those that have not started; then take the safeguards down."""
-        guardian().change(self.session_id, Outcome.CANCEL)
+        guardian().change(self.session_id, Release.CANCEL)
         self._session.cancel()
         self.take_down()
 
-    def details(self) -> SessionDetails:
+    def details(self) -> WorkloadDetails:
         """Ask the service how the session stands."""
         return self._session.details()
 
     def _follow(
         self,
         flow_run_ids: Iterable[UUID],
-        look_inside: Callable[[], News | None],
-        on_news: Callable[[News], None],
+        look_inside: Callable[[], ReleaseReason | None],
+        on_reason: Callable[[ReleaseReason], None],
     ) -> None:
-        self._monitor = Monitor(flow_run_ids, self._policy, look_inside, on_news, self._beat)
+        self._monitor = Monitor(flow_run_ids, self._policy, look_inside, on_reason, self._beat)
         self._monitor.start()
 
     def _record(self, entry: LedgerEntry) -> None:
@@ -208,7 +208,9 @@ class SafeguardedSession:
             self.session_id,
             access,
             forget=self._ledger.forget_request(self.session_id),
-            tell=guardian_requests(self.session_id, About.of(self._owner.flow_run, backend_name)),
+            tell=guardian_requests(
+                self.session_id, EventSubject.of(self._owner.flow_run, backend_name)
+            ),
         )
         try:
             guardian().guard(ward)

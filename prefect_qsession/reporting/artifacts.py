@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import Artifact
 
-from prefect_qsession.prefect_api.clients import impatient_client
+from prefect_qsession.prefect_api.clients import short_timeout_client
 
 REPORT, JOBS, PROGRESS, LINK = (
     "session-report",
@@ -125,5 +125,5 @@ class RunArtifacts:
     def _connect(self) -> SyncPrefectClient:
         # A client costs more than what is asked by it: one is kept for all.
         if self._client is None:
-            self._client = self._stack.enter_context(impatient_client())
+            self._client = self._stack.enter_context(short_timeout_client())
         return self._client

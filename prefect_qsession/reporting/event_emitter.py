@@ -1,6 +1,6 @@
 """
-The journal of a flow run: whatever happens is told to it once, and it tells the log at once, and
-from a thread of its own the events and the session report.
+The events of a flow run on their way: into the log at once, and from a thread of its own to Prefect
+and into the session report.
 
 Its thread works while the flow waits for the QPU. Nothing that it does can fail the flow, and an
 API that is away costs the flow nothing but the moment that its end waits for the last update.
@@ -23,44 +23,44 @@ from prefect.logging.loggers import get_logger
 from prefect_qsession.exceptions import QSessionError
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.reporting.log_lines import line_of
-from prefect_qsession.reporting.prefect_events import About, announce
+from prefect_qsession.reporting.prefect_events import EventSubject, announce
 from prefect_qsession.reporting.reporter import Reporter
 from prefect_qsession.reporting.run_events import (
-    Happening,
-    JobSubmitted,
-    SessionOpened,
-    SessionOpening,
-    SessionRefused,
+    JobSubmittedEvent,
+    OpenedEvent,
+    OpeningEvent,
+    RefusedEvent,
+    RunEvent,
 )
 
-logger = get_logger("qsession.journal")
+logger = get_logger("qsession.event_emitter")
 
 LINGER_SECONDS = 0.05
-"""The thread begins that long after it is told something: by then the flow waits for its job, and
+"""The thread begins that long after the first event: by then the flow waits for its job, and
 what came together is worked off together."""
 
 FINISH_SECONDS = 1.0
-"""For how long the end of a flow run waits for what is left to tell."""
+"""For how long the end of a flow run waits for what is left to emit."""
 
 EXIT_SECONDS = 3.0
 """For how long the end of the process waits for it, at the most."""
 
 
-class _Told(NamedTuple):
-    """A happening, when it was told, and in which context: events say of which task run."""
+class _QueuedEvent(NamedTuple):
+    """An event, when it was emitted, and in which context: events say of which task run."""
 
-    happening: Happening
+    event: RunEvent
     at: datetime
     context: Context
     is_announced: bool = False
 
 
-class RunJournal:
+class RunEventEmitter:
     """
-    Keep the journal of one flow run, over all its sessions; every method is thread-safe.
+    Emit the events of one flow run, over all its sessions; every method is thread-safe.
 
     Args:
-        owner: Returns the flow run, as soon as that is known; before, nothing is told.
+        owner: Returns the flow run, as soon as that is known; before, nothing is emitted.
         reporter: Shows the report.
     """
 
@@ -68,42 +68,42 @@ class RunJournal:
         self._owner = owner
         self._reporter = reporter
         self._changed = Condition()
-        self._told: deque[_Told] = deque()
+        self._queue: deque[_QueuedEvent] = deque()
         self._thread: Thread | None = None
         self._is_finishing = False
         self._is_complete = False
-        self._places = _Places()
+        self._subjects = _Subjects()
 
-    def tell(self, happening: Happening) -> None:
-        """Log a happening and leave the rest to the thread: microseconds; never raises."""
+    def emit(self, event: RunEvent) -> None:
+        """Log an event and leave the rest to the thread: microseconds; never raises."""
         owner = self._owner()
         if owner is None:
             return
-        if line := line_of(happening):
+        if line := line_of(event):
             owner.logger.log(*line)
-        self._enter(_Told(happening, datetime.now(UTC), copy_context()))
+        self._enter(_QueuedEvent(event, datetime.now(UTC), copy_context()))
 
-    def hear(self, happening: Happening, at: datetime) -> None:
-        """Leave to the thread what a worker has told: it has logged and announced it itself."""
+    def receive(self, event: RunEvent, at: datetime) -> None:
+        """Leave to the thread what a worker has sent: it has logged and announced it itself."""
         if self._owner() is None:
             return
-        self._enter(_Told(happening, at, copy_context(), is_announced=True))
+        self._enter(_QueuedEvent(event, at, copy_context(), is_announced=True))
 
     @contextmanager
     def opening(self) -> Iterator[None]:
         """Tell that a session is being opened, and if that fails, why."""
-        self.tell(SessionOpening())
+        self.emit(OpeningEvent())
         try:
             yield
         except BaseException as error:
             # Only our own errors are known to hold no secret.
             ours = isinstance(error, QSessionError)
-            self.tell(SessionRefused(str(error) if ours else type(error).__name__))
+            self.emit(RefusedEvent(str(error) if ours else type(error).__name__))
             raise
 
     def finish(self, *, is_complete: bool, seconds: float = FINISH_SECONDS) -> None:
         """
-        Have the rest told and shown now; return when it is, or after so many seconds.
+        Have the rest emitted and shown now; return when it is, or after so many seconds.
 
         Args:
             is_complete: Whether the flow run has completed.
@@ -116,14 +116,14 @@ class RunJournal:
             thread.join(seconds)
             _late.add(thread)
 
-    def _enter(self, told: _Told) -> None:
+    def _enter(self, queued: _QueuedEvent) -> None:
         with self._changed:
-            self._told.append(told)
+            self._queue.append(queued)
             if self._thread is None:
                 # Prefect's settings travel in context variables.
-                work = told.context.copy().run
+                work = queued.context.copy().run
                 self._thread = Thread(
-                    target=work, args=(self._work,), name="qsession-journal", daemon=True
+                    target=work, args=(self._work,), name="qsession-events", daemon=True
                 )
                 self._is_finishing = False
                 self._thread.start()
@@ -144,7 +144,7 @@ class RunJournal:
         """Return when there is something to do, and whether it is the last for now."""
         with self._changed:
             left = self._reporter.seconds_left(datetime.now(UTC))
-            self._changed.wait_for(lambda: self._told or self._is_finishing, left)
+            self._changed.wait_for(lambda: self._queue or self._is_finishing, left)
             if self._is_finishing:
                 return True
         time.sleep(LINGER_SECONDS)
@@ -152,22 +152,22 @@ class RunJournal:
 
     def _may_end(self) -> bool:
         with self._changed:
-            if self._told:
+            if self._queue:
                 return False
             self._thread, self._is_finishing = None, False
             return True
 
     def _pass_on(self, owner: Owner, *, is_last: bool) -> None:
-        """Announce what was told; show it, if it is time to. Never raises."""
+        """Announce what was emitted; show it, if it is time to. Never raises."""
         reporter, now = self._reporter, datetime.now(UTC)
         try:
-            for told in self._take():
-                self._announce(told, owner)
-                for news in reporter.note(told.happening, told.at):
-                    self._announce_news(news, owner, told.context, told.at)
+            for queued in self._take():
+                self._announce(queued, owner)
+                for found in reporter.note(queued.event, queued.at):
+                    self._announce_found(found, owner, queued.context, queued.at)
             if is_last or reporter.seconds_left(now) == 0:
-                for news in reporter.look(now, is_last=is_last):
-                    self._announce_news(news, owner, copy_context(), now)
+                for found in reporter.look(now, is_last=is_last):
+                    self._announce_found(found, owner, copy_context(), now)
                 if is_last:
                     reporter.read_usage()
                 complete = is_last and self._is_complete
@@ -177,46 +177,46 @@ class RunJournal:
         if is_last:
             reporter.close()
 
-    def _take(self) -> Iterator[_Told]:
+    def _take(self) -> Iterator[_QueuedEvent]:
         while True:
             with self._changed:
-                if not self._told:
+                if not self._queue:
                     return
-                told = self._told.popleft()
-            yield told
+                queued = self._queue.popleft()
+            yield queued
 
-    def _announce_news(
-        self, happening: Happening, owner: Owner, context: Context, at: datetime
+    def _announce_found(
+        self, event: RunEvent, owner: Owner, context: Context, at: datetime
     ) -> None:
-        """Log and announce what nobody has told, and take it in."""
-        if line := line_of(happening):
+        """Log and announce what nobody has emitted, and take it in."""
+        if line := line_of(event):
             owner.logger.log(*line)
-        self._announce(_Told(happening, at, context), owner)
-        self._reporter.note(happening, at)
+        self._announce(_QueuedEvent(event, at, context), owner)
+        self._reporter.note(event, at)
 
-    def _announce(self, told: _Told, owner: Owner) -> None:
-        about = self._places.of(told.happening, owner)
-        if told.is_announced:
+    def _announce(self, queued: _QueuedEvent, owner: Owner) -> None:
+        subject = self._subjects.of(queued.event, owner)
+        if queued.is_announced:
             return
-        told.context.run(announce, told.happening, about, told.at)
+        queued.context.run(announce, queued.event, subject, queued.at)
 
 
 @dataclass
-class _Places:
+class _Subjects:
     """Where the flow run's jobs go, and went."""
 
     backend: str | None = None
     sessions: dict[str, str] = field(default_factory=dict)
     """The session of each job."""
 
-    def of(self, happening: Happening, owner: Owner) -> About:
-        """Return what a happening is about."""
-        if isinstance(happening, SessionOpened):
-            self.backend = happening.backend
-        elif isinstance(happening, JobSubmitted):
-            self.sessions[happening.job_id] = happening.session_id
-        session_id = self.sessions.get(getattr(happening, "job_id", ""))
-        return About.of(owner.flow_run, self.backend, session_id)
+    def of(self, event: RunEvent, owner: Owner) -> EventSubject:
+        """Return what an event is about."""
+        if isinstance(event, OpenedEvent):
+            self.backend = event.backend
+        elif isinstance(event, JobSubmittedEvent):
+            self.sessions[event.job_id] = event.session_id
+        session_id = self.sessions.get(getattr(event, "job_id", ""))
+        return EventSubject.of(owner.flow_run, self.backend, session_id)
 
 
 _late: "WeakSet[Thread]" = WeakSet()

@@ -1,7 +1,7 @@
 """
 The log of a flow run's session: each thing once, at the level it deserves, with its ids.
 
-Pure: from a happening to a line. Who watches a flow run reads INFO and above; what every job
+Pure: from an event to a line. Who watches a flow run reads INFO and above; what every job
 does is DEBUG, for its task run is in the log already.
 """
 
@@ -10,36 +10,36 @@ from functools import singledispatch
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.reporting.run_events import (
-    BudgetWarning,
-    Happening,
-    JobCancelled,
-    JobCompleted,
-    JobFailed,
-    JobReattached,
-    JobRunning,
-    JobSubmitted,
-    ModeFallback,
-    QueueLong,
-    SessionLeftOpen,
-    SessionLost,
-    SessionOpened,
-    SessionReleased,
-    SessionStarted,
-    Tracked,
+    BudgetWarningEvent,
+    JobCancelledEvent,
+    JobCompletedEvent,
+    JobFailedEvent,
+    JobReattachedEvent,
+    JobRunningEvent,
+    JobSubmittedEvent,
+    LeftOpenEvent,
+    LongQueueEvent,
+    LostEvent,
+    ModeFallbackEvent,
+    OpenedEvent,
+    ReleasedEvent,
+    RunEvent,
+    StartedEvent,
+    TrackedEvent,
 )
 
-Line = tuple[int, str]
+LogLine = tuple[int, str]
 """A level of `logging`, and what is said."""
 
 
 @singledispatch
-def line_of(happening: Happening) -> Line | None:  # noqa: ARG001 - the kinds below have lines
-    """Return what the log says of a happening; None if nothing."""
+def line_of(event: RunEvent) -> LogLine | None:  # noqa: ARG001 - the kinds below have lines
+    """Return what the log says of an event; None if nothing."""
     return None
 
 
 @line_of.register
-def _opened(it: SessionOpened) -> Line:
+def _opened(it: OpenedEvent) -> LogLine:
     if it.mode is Mode.JOB:
         return logging.INFO, f"Jobs go to {it.backend} one by one, without a session."
     return logging.INFO, (
@@ -49,35 +49,35 @@ def _opened(it: SessionOpened) -> Line:
 
 
 @line_of.register
-def _fallback(it: ModeFallback) -> Line:
+def _fallback(it: ModeFallbackEvent) -> LogLine:
     return logging.WARNING, f"No {it.mode} here, so trying a {it.instead}: {it.reason}"
 
 
 @line_of.register
-def _started(it: SessionStarted) -> Line:
+def _started(it: StartedEvent) -> LogLine:
     waited = f"after {it.queue_seconds:.0f} s in the queue"
     return logging.INFO, f"Session {it.session_id} has started, {waited}: its time is billed now."
 
 
 @line_of.register
-def _long_queue(it: QueueLong) -> Line:
+def _long_queue(it: LongQueueEvent) -> LogLine:
     waiting = f"Session {it.session_id}" if it.session_id else f"Job {it.job_id}"
     return logging.WARNING, f"{waiting} has waited in the queue for {it.waited_seconds:.0f} s."
 
 
 @line_of.register
-def _lost(it: SessionLost) -> Line:
+def _lost(it: LostEvent) -> LogLine:
     return logging.WARNING, f"The service has ended session {it.session_id}: {it.reason}"
 
 
 @line_of.register
-def _released(it: SessionReleased) -> Line:
+def _released(it: ReleasedEvent) -> LogLine:
     billed = "" if it.usage_seconds is None else f"; usage {it.usage_seconds:.1f} s"
     return logging.INFO, f"Session {it.session_id} is {it.state}{billed}."
 
 
 @line_of.register
-def _left_open(it: SessionLeftOpen) -> Line:
+def _left_open(it: LeftOpenEvent) -> LogLine:
     return logging.ERROR, (
         f"Session {it.session_id} may still be open: {it.reason} The guardian releases it when "
         "this process ends, the reaper when it looks; else it ends "
@@ -86,7 +86,7 @@ def _left_open(it: SessionLeftOpen) -> Line:
 
 
 @line_of.register
-def _budget(it: BudgetWarning) -> Line:
+def _budget(it: BudgetWarningEvent) -> LogLine:
     of = f" of {it.cap_seconds:g} s" if it.cap_seconds else ""
     return (
         logging.WARNING,
@@ -95,37 +95,37 @@ def _budget(it: BudgetWarning) -> Line:
 
 
 @line_of.register
-def _submitted(it: JobSubmitted) -> Line:
+def _submitted(it: JobSubmittedEvent) -> LogLine:
     return logging.DEBUG, f"Submitted job {it.job_id} into {it.session_id}."
 
 
 @line_of.register
-def _reattached(it: JobReattached) -> Line:
+def _reattached(it: JobReattachedEvent) -> LogLine:
     return logging.DEBUG, f"Job {it.job_id} of an earlier attempt answers; it is not paid again."
 
 
 @line_of.register
-def _running(it: JobRunning) -> Line:
+def _running(it: JobRunningEvent) -> LogLine:
     return logging.DEBUG, f"Job {it.job_id} has left the queue."
 
 
 @line_of.register
-def _completed(it: JobCompleted) -> Line:
+def _completed(it: JobCompletedEvent) -> LogLine:
     return logging.DEBUG, f"Job {it.job_id} has its result."
 
 
 @line_of.register
-def _failed(it: JobFailed) -> Line:
+def _failed(it: JobFailedEvent) -> LogLine:
     # The error that says so is logged by Prefect, if nobody catches it.
     return logging.DEBUG, f"Job {it.job_id} has failed: {it.reason}"
 
 
 @line_of.register
-def _cancelled(it: JobCancelled) -> Line:
+def _cancelled(it: JobCancelledEvent) -> LogLine:
     return logging.DEBUG, f"Job {it.job_id} was cancelled: {it.reason}"
 
 
 @line_of.register
-def _tracked(it: Tracked) -> Line:
+def _tracked(it: TrackedEvent) -> LogLine:
     numbers = ", ".join(f"{name} {value:.6g}" for name, value in it.values.items())
     return logging.DEBUG, f"Iteration {it.iteration}: {numbers}."

@@ -1,7 +1,7 @@
 """
 Prefect events of what happens to a session, a job or an iteration; automations can act on them.
 
-Which there are, and what they carry, stands in `happenings`; what they are about, here.
+Which there are, and what they carry, stands in `run_events`; what they are about, here.
 """
 
 import json
@@ -18,8 +18,8 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.prefect_api.clients import bare_request
 from prefect_qsession.prefect_api.requests import OCCURRED, HttpRequest
-from prefect_qsession.reporting.run_events import Happening, ReleasedBy, SessionReleased
-from prefect_qsession.states import Outcome
+from prefect_qsession.reporting.run_events import ReleasedBy, ReleasedEvent, RunEvent
+from prefect_qsession.states import Release
 
 PROCESS_DIED = "Its flow's process died."
 
@@ -31,7 +31,7 @@ match labels, not payloads."""
 
 
 @dataclass(frozen=True)
-class About:
+class EventSubject:
     """The flow run that something happens in, and where."""
 
     flow_run_id: UUID
@@ -39,29 +39,31 @@ class About:
     deployment_id: UUID | None = None
     backend: str | None = None
     session_id: str | None = None
-    """The session of the jobs, where the happening itself does not name one."""
+    """The session of the jobs, where the event itself does not name one."""
 
     @classmethod
-    def of(cls, flow_run: FlowRun, backend: str | None, session_id: str | None = None) -> "About":
+    def of(
+        cls, flow_run: FlowRun, backend: str | None, session_id: str | None = None
+    ) -> "EventSubject":
         """Say it of a flow run that Prefect knows."""
         return cls(flow_run.id, flow_run.name, flow_run.deployment_id, backend, session_id)
 
 
-def announce(happening: Happening, about: About, occurred: datetime | None = None) -> None:
+def announce(event: RunEvent, subject: EventSubject, occurred: datetime | None = None) -> None:
     """
-    Emit the event of a happening; returns within a millisecond, never raises.
+    Emit Prefect's event of ours; returns within a millisecond, never raises.
 
     Its resource is the job or the session, or else the flow run; the others, the deployment and the
     backend are related. Prefect sends events from a thread of its own, and drops them where there
     is no API.
     """
     try:
-        emit_event(**_event(happening, about), occurred=occurred)
+        emit_event(**_event(event, subject), occurred=occurred)
     except Exception as error:  # noqa: BLE001 - whatever it is, the flow must not fail for it
-        logger.debug("The event %s could not be emitted: %s", happening.event, error)
+        logger.debug("The event %s could not be emitted: %s", event.name, error)
 
 
-def guardian_requests(session_id: str, about: About) -> dict[Outcome, HttpRequest]:
+def guardian_requests(session_id: str, subject: EventSubject) -> dict[Release, HttpRequest]:
     """
     Return the requests by which a guardian, which is without Prefect, tells of its release.
 
@@ -70,40 +72,40 @@ def guardian_requests(session_id: str, about: About) -> dict[Outcome, HttpReques
     """
     return {
         outcome: request
-        for outcome in Outcome
-        if (request := _request(by_guardian(session_id, outcome), about))
+        for outcome in Release
+        if (request := _request(by_guardian(session_id, outcome), subject))
     }
 
 
-def by_guardian(session_id: str, outcome: Outcome) -> SessionReleased:
-    """Return the fact that a guardian has released a session."""
-    return SessionReleased(session_id, outcome.state, ReleasedBy.GUARDIAN, reason=PROCESS_DIED)
+def by_guardian(session_id: str, outcome: Release) -> ReleasedEvent:
+    """Return the event that a guardian has released a session."""
+    return ReleasedEvent(session_id, outcome.state, ReleasedBy.GUARDIAN, reason=PROCESS_DIED)
 
 
-def _request(happening: Happening, about: About) -> HttpRequest | None:
-    fields = Event(**_event(happening, about)).model_dump(mode="json", exclude={"occurred"})
+def _request(event: RunEvent, subject: EventSubject) -> HttpRequest | None:
+    fields = Event(**_event(event, subject)).model_dump(mode="json", exclude={"occurred"})
     return bare_request("POST", "/events", json.dumps([{"occurred": OCCURRED, **fields}]))
 
 
-def _event(happening: Happening, about: About) -> dict[str, Any]:
-    resource, *related = resources(happening, about)
+def _event(event: RunEvent, subject: EventSubject) -> dict[str, Any]:
+    resource, *related = resources(event, subject)
     # Prefect wants the roles of what is related, and of nothing else.
     resource.pop("prefect.resource.role")
     told: dict[str, Any] = {
-        "event": f"qsession.{happening.event}",
-        "resource": resource | _labels(happening),
+        "event": f"qsession.{event.name}",
+        "resource": resource | _labels(event),
         "related": related,
-        "payload": payload(happening),
+        "payload": payload(event),
     }
-    if isinstance(happening, SessionReleased):
+    if isinstance(event, ReleasedEvent):
         # A session is released once, however many find it out: Prefect keeps one event of an id.
-        told["id"] = uuid5(NAMESPACE_OID, f"qsession.{happening.event}.{happening.session_id}")
+        told["id"] = uuid5(NAMESPACE_OID, f"qsession.{event.name}.{event.session_id}")
     return told
 
 
-def payload(happening: Happening) -> dict[str, Any]:
+def payload(event: RunEvent) -> dict[str, Any]:
     """Return what an event of it carries: what is known of its fields."""
-    found = {field.name: getattr(happening, field.name) for field in _fields(happening)}
+    found = {field.name: getattr(event, field.name) for field in _fields(event)}
     return {
         name: value.value if isinstance(value, Enum) else value
         for name, value in found.items()
@@ -111,22 +113,22 @@ def payload(happening: Happening) -> dict[str, Any]:
     }
 
 
-def resources(happening: Happening, about: About) -> list[dict[str, str]]:
-    """Return what a happening is about, the first, and what it is related to."""
-    return list(_resources(happening, about))
+def resources(event: RunEvent, subject: EventSubject) -> list[dict[str, str]]:
+    """Return what an event is about, the first, and what it is related to."""
+    return list(_resources(event, subject))
 
 
-def _resources(happening: Happening, about: About) -> Iterator[dict[str, str]]:
-    if job_id := getattr(happening, "job_id", None):
+def _resources(event: RunEvent, subject: EventSubject) -> Iterator[dict[str, str]]:
+    if job_id := getattr(event, "job_id", None):
         yield _resource("job", f"qsession.job.{job_id}", f"job {job_id}")
-    session_id = getattr(happening, "session_id", None)
-    if session_id or (job_id and about.session_id):
-        name = session_id or about.session_id
+    session_id = getattr(event, "session_id", None)
+    if session_id or (job_id and subject.session_id):
+        name = session_id or subject.session_id
         yield _resource("session", f"qsession.session.{name}", f"session {name}")
-    yield _resource("flow-run", f"prefect.flow-run.{about.flow_run_id}", about.flow_run_name)
-    if about.deployment_id:
-        yield _resource("deployment", f"prefect.deployment.{about.deployment_id}")
-    if backend := getattr(happening, "backend", None) or about.backend:
+    yield _resource("flow-run", f"prefect.flow-run.{subject.flow_run_id}", subject.flow_run_name)
+    if subject.deployment_id:
+        yield _resource("deployment", f"prefect.deployment.{subject.deployment_id}")
+    if backend := getattr(event, "backend", None) or subject.backend:
         yield _resource("backend", f"qsession.backend.{backend}", backend)
 
 
@@ -135,13 +137,13 @@ def _resource(role: str, resource_id: str, name: str | None = None) -> dict[str,
     return {"prefect.resource.id": resource_id, "prefect.resource.role": role, **named}
 
 
-def _labels(happening: Happening) -> dict[str, str]:
+def _labels(event: RunEvent) -> dict[str, str]:
     return {
         f"qsession.{name}": value
-        for name, value in payload(happening).items()
+        for name, value in payload(event).items()
         if name in LABELS and isinstance(value, str)
     }
 
 
-def _fields(happening: Happening) -> Any:
-    return fields(happening)  # type: ignore[arg-type]  # every kind of it is a dataclass
+def _fields(event: RunEvent) -> Any:
+    return fields(event)  # type: ignore[arg-type]  # every kind of it is a dataclass

@@ -9,14 +9,14 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import ServiceError
-from prefect_qsession.ibm.records import SessionDetails
+from prefect_qsession.ibm.records import WorkloadDetails
 from prefect_qsession.prefect_api.owners import Owner, tag_flow_run
 from prefect_qsession.reporting.artifacts import RunArtifacts
 from prefect_qsession.reporting.report.histories import BudgetUse
 from prefect_qsession.reporting.report.markdown import markdown
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.tables import job_rows
-from prefect_qsession.reporting.run_events import Happening, SessionOpened
+from prefect_qsession.reporting.run_events import OpenedEvent, RunEvent
 
 logger = get_logger("qsession.reporter")
 
@@ -28,14 +28,14 @@ CHARGES_EVERY = timedelta(seconds=60)
 request in twenty."""
 
 
-class Watched(Protocol):
+class ReportSource(Protocol):
     """What a report asks for, beside what it is told; the last two ask the service."""
 
     def budgets(self) -> list[BudgetUse]:
         """Return how much of the flow run's budgets is spent."""
         ...
 
-    def details(self) -> SessionDetails | None:
+    def details(self) -> WorkloadDetails | None:
         """Return how the session stands. May raise a `ServiceError`."""
         ...
 
@@ -49,53 +49,53 @@ class Reporter:
     Keep a flow run's report, and show it; for one thread.
 
     Args:
-        watched: Is asked for what nobody tells.
+        source: Is asked for what nobody tells.
         asked_mode: The mode that the flow asks for.
-        long_queue_seconds: After how long a wait in the queue is news.
+        long_queue_seconds: After how long a wait in the queue is told of.
     """
 
-    def __init__(self, watched: Watched, asked_mode: Mode, long_queue_seconds: float) -> None:
-        self._watched = watched
+    def __init__(self, source: ReportSource, asked_mode: Mode, long_queue_seconds: float) -> None:
+        self._source = source
         self._report = RunReport(asked_mode, long_queue_seconds)
         self._artifacts: RunArtifacts | None = None
         self._is_restored = False
-        self._has_news = False
+        self._has_changed = False
         self._next_at: datetime | None = None
         self._charges_at: datetime | None = None
-        self._link: SessionOpened | None = None
+        self._link: OpenedEvent | None = None
         self._tags: list[str] = []
 
-    def note(self, happening: Happening, at: datetime) -> list[Happening]:
-        """Take in a fact; return what follows from it."""
-        self._has_news = True
-        if isinstance(happening, SessionOpened):
-            self._tags = [f"backend:{happening.backend}", f"mode:{happening.mode}"]
-            self._link = happening if happening.page and happening.mode is not Mode.JOB else None
+    def note(self, event: RunEvent, at: datetime) -> list[RunEvent]:
+        """Take in an event; return those that follow from it."""
+        self._has_changed = True
+        if isinstance(event, OpenedEvent):
+            self._tags = [f"backend:{event.backend}", f"mode:{event.mode}"]
+            self._link = event if event.page and event.mode is not Mode.JOB else None
             # Whoever opens the run's page while it queues finds a report, however long it waits.
             self._next_at = None
-        return self._report.note(happening, at)
+        return self._report.note(event, at)
 
     def seconds_left(self, now: datetime) -> float | None:
         """Return in how many seconds to `refresh`; None while there is nothing to do."""
-        if not self._has_news and not self._report.wants_looks:
+        if not self._has_changed and not self._report.wants_looks:
             return None
         if self._next_at is None:
             return 0.0
         return max((self._next_at - now).total_seconds(), 0.0)
 
-    def look(self, now: datetime, *, is_last: bool) -> list[Happening]:
-        """Ask the service for what nobody tells; return what is news of it."""
+    def look(self, now: datetime, *, is_last: bool) -> list[RunEvent]:
+        """Ask the service for what nobody tells; return the events of it."""
         report = self._report
-        news: list[Happening] = []
+        events: list[RunEvent] = []
         with suppress(ServiceError):
-            if report.wants_looks and (life := report.current) and life.mode is not Mode.JOB:
-                details = self._watched.details()
-                if details and details.session_id == life.session_id and details.started_at:
-                    news += report.started(life, now)
+            if report.wants_looks and (history := report.current) and history.mode is not Mode.JOB:
+                details = self._source.details()
+                if details and details.session_id == history.session_id and details.started_at:
+                    events += report.started(history, now)
             if is_last or self._charges_at is None or now >= self._charges_at:
                 self._read_charges(now)
-        report.budgets = self._watched.budgets()
-        return [*news, *(report.look(now) if not news else [])]
+        report.budgets = self._source.budgets()
+        return [*events, *(report.look(now) if not events else [])]
 
     def refresh(self, owner: Owner, now: datetime, *, is_last: bool, is_complete: bool) -> None:
         """
@@ -115,7 +115,7 @@ class Reporter:
             self._report.earlier = artifacts.earlier_sessions()
             self._is_restored = True
         report = self._report
-        self._has_news = False
+        self._has_changed = False
         try:
             if self._tags:
                 tag_flow_run(owner.flow_run, *self._tags)
@@ -129,16 +129,16 @@ class Reporter:
             if is_last and report.jobs:
                 artifacts.show_jobs(job_rows(report))
         except BaseException:
-            self._has_news = True
+            self._has_changed = True
             raise
 
     def read_usage(self) -> None:
         """Ask what the session was billed, if that is not known at the end."""
-        life = self._report.current
-        if life is None or life.usage_seconds is not None or life.mode is Mode.JOB:
+        history = self._report.current
+        if history is None or history.usage_seconds is not None or history.mode is Mode.JOB:
             return
         with suppress(ServiceError):
-            if details := self._watched.details():
+            if details := self._source.details():
                 self._report.session_seen(details.session_id, details.usage_seconds)
 
     def _read_charges(self, now: datetime) -> None:
@@ -150,7 +150,7 @@ class Reporter:
         ]
         if unknown:
             self._charges_at = now + CHARGES_EVERY
-            for job_id, seconds in self._watched.charges(unknown).items():
+            for job_id, seconds in self._source.charges(unknown).items():
                 report.charged(job_id, seconds)
 
     def close(self) -> None:

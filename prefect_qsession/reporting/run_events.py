@@ -1,9 +1,9 @@
 """
-What happens to the session and the jobs of a flow run, as facts.
+What happens to the session and the jobs of a flow run.
 
-Whoever brings something about tells it, once, to the run's `Journal`. The log, the session report
-and the events all speak of these facts. The payload of an event is what stands in its fact, so
-these classes are the contract that `docs/events.md` prints.
+Whoever brings something about emits its event, once, by the run's `EventEmitter`. The log, the
+session report and Prefect's events all come of these. The payload of Prefect's event is the fields
+of ours, so these classes are the contract that `docs/events.md` prints.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from typing import ClassVar, Protocol
 from prefect_qsession import exceptions
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import JobError
-from prefect_qsession.states import Outcome, SessionState
+from prefect_qsession.states import Release, SessionState
 
 
-class Happening:
-    """A fact; `event` is the name of its event, without the `qsession.` before it."""
+class RunEvent:
+    """Something that has happened; `name` is its name in Prefect, less the `qsession.`."""
 
-    event: ClassVar[str]
+    name: ClassVar[str]
 
 
-class Journal(Protocol):
-    """Where the happenings of a flow run are told."""
+class EventEmitter(Protocol):
+    """To whom the events of a flow run are given."""
 
-    def tell(self, happening: Happening) -> None:
+    def emit(self, event: RunEvent) -> None:
         """Take note of what happens here and now; returns at once, never raises."""
         ...
 
@@ -50,17 +50,17 @@ class ReleasedBy(StrEnum):
 
 
 @dataclass(frozen=True)
-class SessionOpening(Happening):
+class OpeningEvent(RunEvent):
     """A job needs a session: it is asked for."""
 
-    event = "session.opening"
+    name = "session.opening"
 
 
 @dataclass(frozen=True)
-class ModeFallback(Happening):
+class ModeFallbackEvent(RunEvent):
     """The plan refused a mode, and the next one is tried."""
 
-    event = "mode.fallback"
+    name = "mode.fallback"
 
     mode: Mode
     instead: Mode
@@ -68,19 +68,19 @@ class ModeFallback(Happening):
 
 
 @dataclass(frozen=True)
-class SessionRefused(Happening):
+class RefusedEvent(RunEvent):
     """The service did not open the session, or it could not be safeguarded."""
 
-    event = "session.refused"
+    name = "session.refused"
 
     reason: str
 
 
 @dataclass(frozen=True)
-class SessionOpened(Happening):
+class OpenedEvent(RunEvent):
     """The session takes jobs; it bills from the start of its first one."""
 
-    event = "session.opened"
+    name = "session.opened"
 
     session_id: str
     mode: Mode
@@ -91,10 +91,10 @@ class SessionOpened(Happening):
 
 
 @dataclass(frozen=True)
-class QueueLong(Happening):
+class LongQueueEvent(RunEvent):
     """The session's first job, or a job without a session, has queued for very long."""
 
-    event = "queue.long"
+    name = "queue.long"
 
     waited_seconds: float
     session_id: str | None = None
@@ -102,40 +102,40 @@ class QueueLong(Happening):
 
 
 @dataclass(frozen=True)
-class SessionStarted(Happening):
+class StartedEvent(RunEvent):
     """The session's first job has left the queue: from here on it bills."""
 
-    event = "session.started"
+    name = "session.started"
 
     session_id: str
     queue_seconds: float
 
 
 @dataclass(frozen=True)
-class SessionLost(Happening):
+class LostEvent(RunEvent):
     """The service, or somebody else, has ended the session while the flow run goes on."""
 
-    event = "session.lost"
+    name = "session.lost"
 
     session_id: str
     reason: str
 
 
 @dataclass(frozen=True)
-class SessionReleasing(Happening):
+class ReleasingEvent(RunEvent):
     """The service is asked to close or cancel the session."""
 
-    event = "session.releasing"
+    name = "session.releasing"
 
     session_id: str
-    outcome: Outcome
+    outcome: Release
 
 
 @dataclass(frozen=True)
-class SessionReleased(Happening):
+class ReleasedEvent(RunEvent):
     """The service has confirmed that the session is closed or cancelled."""
 
-    event = "session.released"
+    name = "session.released"
 
     session_id: str
     state: SessionState
@@ -145,10 +145,10 @@ class SessionReleased(Happening):
 
 
 @dataclass(frozen=True)
-class SessionLeftOpen(Happening):
+class LeftOpenEvent(RunEvent):
     """The service did not confirm the release: the guardian and the reaper go on with it."""
 
-    event = "session.left_open"
+    name = "session.left_open"
 
     session_id: str
     reason: str
@@ -156,10 +156,10 @@ class SessionLeftOpen(Happening):
 
 
 @dataclass(frozen=True)
-class BudgetWarning(Happening):
+class BudgetWarningEvent(RunEvent):
     """Four fifths of a budget are spent."""
 
-    event = "budget.warning"
+    name = "budget.warning"
 
     budget: str
     spent_seconds: float
@@ -170,10 +170,10 @@ class BudgetWarning(Happening):
 
 
 @dataclass(frozen=True)
-class JobSubmitted(Happening):
+class JobSubmittedEvent(RunEvent):
     """The service has accepted a new job."""
 
-    event = "job.submitted"
+    name = "job.submitted"
 
     job_id: str
     session_id: str
@@ -182,38 +182,38 @@ class JobSubmitted(Happening):
 
 
 @dataclass(frozen=True)
-class JobReattached(Happening):
+class JobReattachedEvent(RunEvent):
     """A job of an earlier attempt answers what is asked again; it is not paid again."""
 
-    event = "job.reattached"
+    name = "job.reattached"
 
     job_id: str
     program: str
 
 
 @dataclass(frozen=True)
-class JobRunning(Happening):
+class JobRunningEvent(RunEvent):
     """A job has left the queue."""
 
-    event = "job.running"
+    name = "job.running"
 
     job_id: str
 
 
 @dataclass(frozen=True)
-class JobCompleted(Happening):
+class JobCompletedEvent(RunEvent):
     """A job has a result, which has arrived."""
 
-    event = "job.completed"
+    name = "job.completed"
 
     job_id: str
 
 
 @dataclass(frozen=True)
-class JobFailed(Happening):
+class JobFailedEvent(RunEvent):
     """A job has no result."""
 
-    event = "job.failed"
+    name = "job.failed"
 
     job_id: str
     reason: str
@@ -221,56 +221,56 @@ class JobFailed(Happening):
 
 
 @dataclass(frozen=True)
-class JobCancelled(Happening):
+class JobCancelledEvent(RunEvent):
     """A job was cancelled before it had a result."""
 
-    event = "job.cancelled"
+    name = "job.cancelled"
 
     job_id: str
     reason: str
 
 
-def end_of_job(job_id: str, error: JobError | None) -> Happening:
-    """Return the fact that a job is over, with its result or with this error."""
+def end_of_job(job_id: str, error: JobError | None) -> RunEvent:
+    """Return the event that a job is over, with its result or with this error."""
     if error is None:
-        return JobCompleted(job_id)
+        return JobCompletedEvent(job_id)
     if isinstance(error, exceptions.JobFailed):
-        return JobFailed(job_id, str(error), error.code)
-    return JobCancelled(job_id, str(error))
+        return JobFailedEvent(job_id, str(error), error.code)
+    return JobCancelledEvent(job_id, str(error))
 
 
 # -- the user's own numbers
 
 
 @dataclass(frozen=True)
-class Tracked(Happening):
+class TrackedEvent(RunEvent):
     """The flow has called `track`."""
 
-    event = "iteration.tracked"
+    name = "iteration.tracked"
 
     values: Mapping[str, float] = field(default_factory=dict)
     iteration: int | None = None
     total: int | None = None
 
 
-HAPPENINGS: tuple[type[Happening], ...] = (
-    SessionOpening,
-    ModeFallback,
-    SessionRefused,
-    SessionOpened,
-    QueueLong,
-    SessionStarted,
-    SessionLost,
-    SessionReleasing,
-    SessionReleased,
-    SessionLeftOpen,
-    BudgetWarning,
-    JobSubmitted,
-    JobReattached,
-    JobRunning,
-    JobCompleted,
-    JobFailed,
-    JobCancelled,
-    Tracked,
+RUN_EVENTS: tuple[type[RunEvent], ...] = (
+    OpeningEvent,
+    ModeFallbackEvent,
+    RefusedEvent,
+    OpenedEvent,
+    LongQueueEvent,
+    StartedEvent,
+    LostEvent,
+    ReleasingEvent,
+    ReleasedEvent,
+    LeftOpenEvent,
+    BudgetWarningEvent,
+    JobSubmittedEvent,
+    JobReattachedEvent,
+    JobRunningEvent,
+    JobCompletedEvent,
+    JobFailedEvent,
+    JobCancelledEvent,
+    TrackedEvent,
 )
 """The contract, whole, in the order of a session's life."""

@@ -26,24 +26,24 @@ from prefect_qsession.prefect_api.owners import (
     owner_through_api,
     retry_delay_seconds,
 )
-from prefect_qsession.reporting.run_events import Happening
-from prefect_qsession.session.manager import HeldSession
-from prefect_qsession.states import Outcome
-from prefect_qsession.workers.context import Invitation
-from prefect_qsession.workers.listener import Reception
-from prefect_qsession.workers.session import JoinedSession, joined_session
+from prefect_qsession.reporting.run_events import RunEvent
+from prefect_qsession.session.manager import SessionManager
+from prefect_qsession.states import Release
+from prefect_qsession.workers.context import WorkerContext
+from prefect_qsession.workers.listener import WorkerListener
+from prefect_qsession.workers.session import WorkerSession, current_worker_session
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend
 
     from prefect_qsession.ibm.service import Runtime
-    from prefect_qsession.release.safeguards import SafeguardedSession
+    from prefect_qsession.release.safeguards import SafeguardedWorkload
 
 _current: ContextVar["FlowRunSession | None"] = ContextVar(
     "qsession_flow_run_session", default=None
 )
 
-_kept: ContextVar[HeldSession | None] = ContextVar("qsession_kept_session", default=None)
+_waiting: ContextVar[SessionManager | None] = ContextVar("qsession_waiting", default=None)
 """The open session of a flow run whose next attempt begins here at once."""
 
 
@@ -54,15 +54,15 @@ class FlowRunSession:
     As a context manager it is the session of everything that starts inside.
 
     Args:
-        hold: Makes what holds the session; called once, when the flow run is known, unless what
-            held it for the attempt before goes on. It may ask the Prefect API.
+        make_manager: Makes the session's manager; called once, when the flow run is known, unless
+            that of the attempt before goes on. It may ask the Prefect API.
     """
 
-    def __init__(self, hold: Callable[[], HeldSession]) -> None:
-        self._hold = hold
-        self._held: HeldSession | None = None
-        self._adopting = Lock()
-        self._adopted = False
+    def __init__(self, make_manager: Callable[[], SessionManager]) -> None:
+        self._make_manager = make_manager
+        self._manager: SessionManager | None = None
+        self._binding = Lock()
+        self._is_bound = False
         self._over = False
         """Whether the session was released, be it before there was one."""
         self._submissions: Submissions | None = None
@@ -72,7 +72,7 @@ class FlowRunSession:
         self._enclosing: FlowRunContext | None = None
         self._in_body = False
         self._previous: FlowRunSession | None = None
-        self._reception: Reception | None = None
+        self._listener: WorkerListener | None = None
 
     def __enter__(self) -> Self:
         # The context of the flow run itself does not exist yet; what is here is what it runs
@@ -81,10 +81,10 @@ class FlowRunSession:
         self._previous = _current.get()
         _current.set(self)
         # Prefect runs nothing between the exit of one attempt and the entry of the next.
-        if kept := _kept.get():
-            self._held = kept
-            kept.go_on()
-            _kept.set(None)
+        if waiting := _waiting.get():
+            self._manager = waiting
+            waiting.go_on()
+            _waiting.set(None)
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
@@ -93,19 +93,19 @@ class FlowRunSession:
 
     def backend(self) -> "IBMBackend":
         """Return the backend; this opens no session."""
-        return self._adopt(FlowRunContext.get()).backend()
+        return self._bind(FlowRunContext.get()).backend()
 
-    def tell(self, happening: Happening) -> None:
-        """Tell the flow run's journal of something."""
-        self._adopt(FlowRunContext.get()).journal.tell(happening)
+    def emit(self, event: RunEvent) -> None:
+        """Emit an event of the flow run."""
+        self._bind(FlowRunContext.get()).events.emit(event)
 
     def next_iteration(self) -> int:
         """Return the number of the next iteration of a flow that does not count them itself."""
         return next(self._iterations)
 
-    def acquire(self) -> "SafeguardedSession":
+    def acquire(self) -> "SafeguardedWorkload":
         """Return the open session, opening it if there is none; raises as the lifecycle does."""
-        return self._adopt(FlowRunContext.get()).acquire()
+        return self._bind(FlowRunContext.get()).acquire()
 
     def submissions(self) -> Submissions:
         """
@@ -114,17 +114,17 @@ class FlowRunSession:
         Raises:
             NotInSessionFlow: Which flow run it is, is not known here.
         """
-        held = self._adopt(FlowRunContext.get())
-        with self._adopting:
+        manager = self._bind(FlowRunContext.get())
+        with self._binding:
             if self._submissions is None:
-                if held.owner is None:
+                if manager.owner is None:
                     raise _unknown_flow_run("A job")
-                self._submissions = Submissions(held, held.owner)
+                self._submissions = Submissions(manager, manager.owner)
             return self._submissions
 
-    def invitation(
+    def worker_context(
         self, make_runtime: "Callable[[str | LeastBusy], Runtime]", backend: str | LeastBusy
-    ) -> Invitation:
+    ) -> WorkerContext:
         """
         Return what a task that runs in another process takes along, to join the session.
 
@@ -135,38 +135,38 @@ class FlowRunSession:
         Raises:
             NotInSessionFlow: Which flow run it is, is not known here.
         """
-        held = self._adopt(FlowRunContext.get())
-        with self._adopting:
-            if held.owner is None:
+        manager = self._bind(FlowRunContext.get())
+        with self._binding:
+            if manager.owner is None:
                 raise _unknown_flow_run("A task")
-            if self._reception is None:
-                self._reception = Reception(held, held.owner)
-                self._reception.start()
-            return self._reception.invitation(make_runtime, backend)
+            if self._listener is None:
+                self._listener = WorkerListener(manager, manager.owner)
+                self._listener.start()
+            return self._listener.worker_context(make_runtime, backend)
 
     def stop_answering(self) -> None:
         """Leave tasks in other processes without an answer from now on."""
-        if self._reception is not None:
-            self._reception.stop()
+        if self._listener is not None:
+            self._listener.stop()
 
     def enter_body(self, context: FlowRunContext) -> bool:
         """Note that the body of the session's flow run begins; return False if it has already."""
-        self._adopt(context)
+        self._bind(context)
         first, self._in_body = not self._in_body, True
         return first
 
-    def release(self, outcome: Outcome) -> None:
-        """Close or cancel the session, as `HeldSession.release` does, and tell what is left."""
+    def release(self, outcome: Release) -> None:
+        """Close or cancel the session, as `SessionManager.release` does, and tell what is left."""
         # In this order, and without the lock, which is held while the API is asked: a thread that
-        # comes to its first job now makes what holds the session, and looks here afterwards.
+        # comes to its first job now makes the manager, and looks here afterwards.
         self._over = True
-        if held := self._held:
-            held.release(outcome)
+        if manager := self._manager:
+            manager.release(outcome)
             try:
-                if self._reception is not None:
-                    self._reception.hear_the_rest()
+                if self._listener is not None:
+                    self._listener.drain()
             finally:
-                held.journal.finish(is_complete=outcome is Outcome.CLOSE)
+                manager.events.finish(is_complete=outcome is Release.CLOSE)
 
     def release_after(self, error: BaseException) -> None:
         """
@@ -175,69 +175,71 @@ class FlowRunSession:
         Kept if the flow run's next attempt begins soon, closed if it begins later: jobs that were
         accepted may still be wanted then.
         """
-        held = self._held
-        delay = retry_delay_seconds(held.owner.flow_run) if held and held.owner else None
-        if held is None or delay is None or not isinstance(error, Exception):
+        manager = self._manager
+        delay = retry_delay_seconds(manager.owner.flow_run) if manager and manager.owner else None
+        if manager is None or delay is None or not isinstance(error, Exception):
             self.release(outcome_after(error))
-        elif delay > held.policy.keep_for_retry_seconds:
-            self.release(Outcome.CLOSE)
+        elif delay > manager.policy.keep_for_retry_seconds:
+            self.release(Release.CLOSE)
         else:
-            held.keep_for_next_attempt(delay)
+            manager.keep_for_next_attempt(delay)
 
     def release_at_exit(self, error: BaseException | None) -> None:
         """Release by what a task runner's exit sees of the end: an error, or the final state."""
-        held = self._held
-        if error is not None or held is None:
-            self.release(outcome_after(error) if error else Outcome.CLOSE)
+        manager = self._manager
+        if error is not None or manager is None:
+            self.release(outcome_after(error) if error else Release.CLOSE)
             return
-        owner = held.owner
+        owner = manager.owner
         try:
             state = owner.read_state() if owner else None
         except Exception as unreadable:  # noqa: BLE001 - whatever it is, the session must go
-            held.logger.warning("The final state is unreadable, so cancelling: %s", unreadable)
+            manager.logger.warning("The final state is unreadable, so cancelling: %s", unreadable)
             state = None
-        if owner and state and state.is_running() and held.open_session:
+        if owner and state and state.is_running() and manager.open_session:
             # Prefect has waited out the delay, and begins the next attempt right after this. That
             # attempt may end without ever looking for its session.
-            held.owner = owner_through_api(owner.flow_run)
-            held.keep_for_next_attempt(0.0)
-            _kept.set(held)
+            manager.owner = owner_through_api(owner.flow_run)
+            manager.keep_for_next_attempt(0.0)
+            _waiting.set(manager)
             return
-        self.release(Outcome.CLOSE if state and state.is_completed() else Outcome.CANCEL)
+        self.release(Release.CLOSE if state and state.is_completed() else Release.CANCEL)
 
-    def _adopt(self, context: FlowRunContext | None) -> HeldSession:
+    def _bind(self, context: FlowRunContext | None) -> SessionManager:
         """
         Learn which flow run owns the session, from whatever of it comes here first.
 
         Raises:
             NotInSessionFlow: No flow run is known here.
         """
-        if self._held and self._adopted:
-            return self._held
+        if self._manager and self._is_bound:
+            return self._manager
         if context is None:
             raise _unknown_flow_run("A session")
-        with self._adopting:
-            if self._held and self._adopted:
-                return self._held
+        with self._binding:
+            if self._manager and self._is_bound:
+                return self._manager
             if session_owned_by(context) is self:
                 owner = owner_in_context(context, self._enclosing)
             else:
                 flow_run = self._enclosing.flow_run if self._enclosing else None
                 owner = owner_above(context, flow_run.id if flow_run else None)
-            held, kept = self._held, self._held
-            if held is None or (held.owner and held.owner.flow_run_id != owner.flow_run_id):
-                # The next attempt of what was kept never began: Prefect's server was gone, say.
-                self._held = held = self._hold()
-                if kept:
-                    kept.release(Outcome.CANCEL)
-            held.owner = owner
-            self._adopted = True
+            manager, waiting = self._manager, self._manager
+            if manager is None or (
+                manager.owner and manager.owner.flow_run_id != owner.flow_run_id
+            ):
+                # The attempt that it waited for never began: Prefect's server was gone, say.
+                self._manager = manager = self._make_manager()
+                if waiting:
+                    waiting.release(Release.CANCEL)
+            manager.owner = owner
+            self._is_bound = True
             if self._over:
-                held.release(Outcome.CANCEL)
-            return held
+                manager.release(Release.CANCEL)
+            return manager
 
 
-AnyFlowRunSession = FlowRunSession | JoinedSession
+AnyFlowRunSession = FlowRunSession | WorkerSession
 """A flow run's session as the flow's process has it, or a task in another process."""
 
 
@@ -245,11 +247,11 @@ def _unknown_flow_run(asked_for: str) -> NotInSessionFlow:
     return NotInSessionFlow(asked_for, "the flow run it would belong to is not known")
 
 
-def outcome_after(error: BaseException) -> Outcome:
+def outcome_after(error: BaseException) -> Release:
     """Return how to release the session of a flow run that this error ends."""
     # A pause is no failure, nor is a generator flow that its caller has read as far as wanted. An
     # async one is: Prefect reports it as failed, or stumbles over it and reports nothing.
-    return Outcome.CLOSE if isinstance(error, Pause | GeneratorExit) else Outcome.CANCEL
+    return Release.CLOSE if isinstance(error, Pause | GeneratorExit) else Release.CANCEL
 
 
 def session_owned_by(context: FlowRunContext | None) -> FlowRunSession | None:
@@ -280,7 +282,7 @@ def current_flow_run_session(asked_for: str) -> AnyFlowRunSession:
     if session is None:
         raise NotInSessionFlow(asked_for)
     rebuilt = _rebuilt_context_of(session)
-    return session if rebuilt is None else joined_session(asked_for, rebuilt)
+    return session if rebuilt is None else current_worker_session(asked_for, rebuilt)
 
 
 def _rebuilt_context_of(session: FlowRunSession) -> FlowRunContext | None:

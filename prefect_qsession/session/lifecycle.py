@@ -11,13 +11,13 @@ from threading import Condition
 from typing import Generic, TypeVar
 
 from prefect_qsession.exceptions import SessionLost, SessionNotOpen
-from prefect_qsession.ibm.records import RuntimeSession
-from prefect_qsession.states import Outcome, SessionEvent, SessionState, advance
+from prefect_qsession.ibm.records import Workload
+from prefect_qsession.states import Release, SessionState, Trigger, advance
 
-S = TypeVar("S", bound=RuntimeSession)
+S = TypeVar("S", bound=Workload)
 
 
-class SessionLifecycle(Generic[S]):
+class Lifecycle(Generic[S]):
     """
     Open a session when it is first needed and release it exactly once; every method is thread-safe.
 
@@ -64,23 +64,23 @@ class SessionLifecycle(Generic[S]):
                 return self._session
             reopens = self._state is SessionState.LOST
             self._refuse_unless_openable()
-            self._advance(SessionEvent.OPEN)
+            self._advance(Trigger.OPEN)
         try:
             session = self._open_session()
         except BaseException:
             with self._changed:
-                self._advance(SessionEvent.REFUSED)
+                self._advance(Trigger.REFUSED)
             raise
         with self._changed:
             self._session = session
             self._reopenings_left -= reopens
-            self._advance(SessionEvent.OPENED)
+            self._advance(Trigger.OPENED)
             if self._state is SessionState.OPEN:
                 return session
-        self.release(Outcome.CANCEL)
+        self.release(Release.CANCEL)
         raise SessionNotOpen(session.session_id, self._state)
 
-    def release(self, outcome: Outcome) -> bool:
+    def release(self, outcome: Release) -> bool:
         """
         Close or cancel the session; return whether this call did. A repeated call does nothing.
 
@@ -99,7 +99,7 @@ class SessionLifecycle(Generic[S]):
             # Asked again after a release that was not confirmed: a cancel is never weakened to a
             # close.
             if self._state not in (SessionState.CANCELLING, outcome.in_progress):
-                self._advance(outcome.event)
+                self._advance(outcome.trigger)
             if self._session is None or self._state.is_final:
                 return False
             session, cancelling = self._session, self._state is SessionState.CANCELLING
@@ -115,7 +115,7 @@ class SessionLifecycle(Generic[S]):
             with self._changed:
                 self._release_under_way = False
                 if confirmed:
-                    self._advance(SessionEvent.CONFIRMED)
+                    self._advance(Trigger.CONFIRMED)
                 self._changed.notify_all()
         return True
 
@@ -133,7 +133,7 @@ class SessionLifecycle(Generic[S]):
             self._lost_because = reason
             if for_good:
                 self._reopenings_left = 0
-            self._advance(SessionEvent.LOSE)
+            self._advance(Trigger.LOSE)
             return True
 
     def _refuse_unless_openable(self) -> None:
@@ -144,6 +144,6 @@ class SessionLifecycle(Generic[S]):
         elif self._state is not SessionState.UNOPENED:
             raise SessionNotOpen(session_id, self._state)
 
-    def _advance(self, event: SessionEvent) -> None:
-        self._state = advance(self._state, event)
+    def _advance(self, trigger: Trigger) -> None:
+        self._state = advance(self._state, trigger)
         self._changed.notify_all()

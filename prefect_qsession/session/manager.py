@@ -1,5 +1,5 @@
 """
-The session that a flow run holds: opened when a job needs it, safeguarded while it is open, opened
+The session of a flow run, managed: opened when a job needs it, safeguarded while it is open, opened
 anew when the service has ended it, released persistently.
 
 It outlives a failed attempt of the flow run whose next attempt begins soon, and is replaced by a
@@ -18,30 +18,30 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.logging.loggers import get_logger
 
-from prefect_qsession.budget.rules import Kind
+from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import NotInSessionFlow, ServiceError, SessionNotOpen
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner
-from prefect_qsession.release.monitor import News
-from prefect_qsession.release.release_retry import PersistentRelease
-from prefect_qsession.reporting import run_events as told
-from prefect_qsession.reporting.event_emitter import RunJournal
+from prefect_qsession.release.monitor import ReleaseReason
+from prefect_qsession.release.release_retry import ReleaseRetry
+from prefect_qsession.reporting import run_events as events
+from prefect_qsession.reporting.event_emitter import RunEventEmitter
 from prefect_qsession.reporting.reporter import Reporter
-from prefect_qsession.session.lifecycle import SessionLifecycle
+from prefect_qsession.session.lifecycle import Lifecycle
 from prefect_qsession.session.openings import Opener
-from prefect_qsession.session.report_source import WatchedSession
-from prefect_qsession.states import Outcome, SessionState
+from prefect_qsession.session.report_source import FlowRunReportSource
+from prefect_qsession.states import Release, SessionState
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend
 
     from prefect_qsession.ibm.service import Runtime
-    from prefect_qsession.release.safeguards import SafeguardedSession
+    from prefect_qsession.release.safeguards import SafeguardedWorkload
 
-    Lifecycle = SessionLifecycle[SafeguardedSession]
+    WorkloadLifecycle = Lifecycle[SafeguardedWorkload]
 
 TIMEOUT_GRACE = timedelta(seconds=1)
 """For the body to release the session itself when its flow times out."""
@@ -49,32 +49,32 @@ TIMEOUT_GRACE = timedelta(seconds=1)
 BEGIN_SECONDS = 10.0
 """What Prefect may take to begin the next attempt, beyond the delay that was asked for."""
 
-PARKED = (News.PAUSED, News.RETRIES_LATER, News.IDLE)
-"""News after which the session is closed, and another one opened if there is another job."""
+SUSPENDING = (ReleaseReason.PAUSED, ReleaseReason.RETRIES_LATER, ReleaseReason.IDLE)
+"""After these the session is closed, and another one opened if there is another job."""
 
 
-class HeldSession:
+class SessionManager:
     """
-    Hold one flow run's way to the service and its one session; every method is thread-safe.
+    Manage one flow run's way to the service and its one session; every method is thread-safe.
 
     Args:
         make_runtime: Makes the way to the service; called once, when it is first needed.
         credentials: Name of the saved block, None if it is not saved.
-        policy: How the session is held and let go.
+        policy: How the session is opened, kept and released.
     """
 
     def __init__(
         self, make_runtime: "Callable[[], Runtime]", credentials: str | None, policy: ResolvedPolicy
     ) -> None:
         self.owner: Owner | None = None
-        """The flow run that it is held for, once that is known."""
+        """The flow run that it is of, once that is known."""
         self.policy = policy
-        self.journal = RunJournal(
+        self.events = RunEventEmitter(
             lambda: self.owner,
-            Reporter(WatchedSession(self), policy.mode, policy.long_queue_seconds),
+            Reporter(FlowRunReportSource(self), policy.mode, policy.long_queue_seconds),
         )
-        """What happens to the session, and to its jobs, is told here."""
-        self.spending = Spending(policy, self._tell_most_is_spent)
+        """Takes the events of the session, and of its jobs."""
+        self.spending = Spending(policy, self._emit_most_is_spent)
         """What the flow run has spent, over all its sessions."""
         self.activity = Activity()
         """Which of its jobs are not over, and since when there is none."""
@@ -82,13 +82,13 @@ class HeldSession:
         self._make_runtime = make_runtime
         self._credentials = credentials
         self._runtime: Runtime | None = None
-        self._opener = Opener(policy, self.journal)
+        self._opener = Opener(policy, self.events)
         self._lock = Lock()
         self._lifecycle = self._new_lifecycle()
         self._waiting: Timer | None = None
 
     @property
-    def open_session(self) -> "SafeguardedSession | None":
+    def open_session(self) -> "SafeguardedWorkload | None":
         """The session that takes jobs, if there is one."""
         return self.session if self._lifecycle.state is SessionState.OPEN else None
 
@@ -97,11 +97,11 @@ class HeldSession:
         return self._way().backend()
 
     @property
-    def session(self) -> "SafeguardedSession | None":
+    def session(self) -> "SafeguardedWorkload | None":
         """The latest session, if the service has opened one; also when it is over."""
         return self._lifecycle.session
 
-    def acquire(self) -> "SafeguardedSession":
+    def acquire(self) -> "SafeguardedWorkload":
         """Return the open session, opening it if there is none; raises as the lifecycle does."""
         try:
             return self._lifecycle.acquire()
@@ -110,11 +110,11 @@ class HeldSession:
             self.spending.next_max_time_seconds()
             raise
 
-    def holds(self, session: "SafeguardedSession") -> bool:
+    def holds(self, session: "SafeguardedWorkload") -> bool:
         """Whether this session is open, and the one that jobs go into."""
         return self.open_session is session
 
-    def give_up(self, session: "SafeguardedSession", reason: str) -> None:
+    def give_up(self, session: "SafeguardedWorkload", reason: str) -> None:
         """
         Note that the service has ended this session; the next `acquire` opens another.
 
@@ -126,7 +126,7 @@ class HeldSession:
             return
         session.take_down()
         self.spending.session_lost(session)
-        self.journal.tell(told.SessionLost(session.session_id, reason))
+        self.events.emit(events.LostEvent(session.session_id, reason))
 
     def has_ended(self, session_id: str | None) -> bool:
         """
@@ -151,7 +151,7 @@ class HeldSession:
             self.give_up(session, "it was closed while jobs of it waited.")
         return True
 
-    def release(self, outcome: Outcome) -> None:
+    def release(self, outcome: Release) -> None:
         """
         Close or cancel the session, if one is open; a repeated call does nothing.
 
@@ -161,7 +161,7 @@ class HeldSession:
         """
         self._release(self._lifecycle, outcome)
 
-    def park(self, why: str) -> None:
+    def suspend(self, why: str) -> None:
         """Close the session, if one is open; the next job opens another."""
         with self._lock:
             lifecycle = self._lifecycle
@@ -169,7 +169,7 @@ class HeldSession:
                 return
             self._lifecycle = self._new_lifecycle()
         self.logger.info("The flow run is %s: its session is closed, a job opens another.", why)
-        self._release(lifecycle, Outcome.CLOSE)
+        self._release(lifecycle, Release.CLOSE)
 
     def keep_for_next_attempt(self, delay_seconds: float) -> None:
         """
@@ -179,7 +179,7 @@ class HeldSession:
         """
         self.go_on()
         # Prefect's settings travel in context variables.
-        close = partial(copy_context().run, self.park, "not begun anew")
+        close = partial(copy_context().run, self.suspend, "not begun anew")
         self._waiting = Timer(delay_seconds + BEGIN_SECONDS, close)
         self._waiting.daemon = True
         self._waiting.start()
@@ -200,16 +200,16 @@ class HeldSession:
                 self._runtime = self._make_runtime()
             return self._runtime
 
-    def _new_lifecycle(self) -> "Lifecycle":
-        return SessionLifecycle(self._open, self.policy.reopen)
+    def _new_lifecycle(self) -> "WorkloadLifecycle":
+        return Lifecycle(self._open, self.policy.reopen)
 
-    def _open(self) -> "SafeguardedSession":
-        with self.journal.opening():
+    def _open(self) -> "SafeguardedWorkload":
+        with self.events.opening():
             return self._open_safeguarded()
 
-    def _open_safeguarded(self) -> "SafeguardedSession":
-        from prefect_qsession.release.ledger import Ledger  # noqa: PLC0415 - as below
-        from prefect_qsession.release.safeguards import SafeguardedSession  # noqa: PLC0415 - imports the client, slowly
+    def _open_safeguarded(self) -> "SafeguardedWorkload":
+        from prefect_qsession.release.ledger import PrefectLedger  # noqa: PLC0415 - as below
+        from prefect_qsession.release.safeguards import SafeguardedWorkload  # noqa: PLC0415 - imports the client, slowly
 
         owner = self.owner
         if owner is None:
@@ -218,14 +218,14 @@ class HeldSession:
         backend_name: str = runtime.backend().name
         max_time = self.spending.next_max_time_seconds()
         opened, give_slot_back = self._opener.open(runtime, owner, max_time)
-        session = SafeguardedSession(opened, owner, self.policy, Ledger(), give_slot_back)
+        session = SafeguardedWorkload(opened, owner, self.policy, PrefectLedger(), give_slot_back)
         try:
             session.put_up(
                 runtime.access,
                 backend_name,
                 self._credentials,
                 look_inside=lambda: self._look_inside(session),
-                on_news=lambda news: self._react(lifecycle, news),
+                on_reason=lambda reason: self._react(lifecycle, reason),
                 now=datetime.now(UTC),
             )
         except BaseException:
@@ -234,65 +234,66 @@ class HeldSession:
                 session.cancel()
             raise
         limit, page = max_time if opened.is_timed else None, runtime.page(opened.session_id)
-        self.journal.tell(
-            told.SessionOpened(opened.session_id, opened.mode, backend_name, limit, page)
+        self.events.emit(
+            events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page)
         )
         return session
 
-    def _look_inside(self, session: "SafeguardedSession") -> News | None:
+    def _look_inside(self, session: "SafeguardedWorkload") -> ReleaseReason | None:
         """Tell the monitor what the API does not know."""
         ends_at = self.owner.times_out_at if self.owner else None
         # Prefect raises an error in the flow's thread then, which code that catches everything can
         # swallow.
         if ends_at is not None and datetime.now(UTC) > ends_at + TIMEOUT_GRACE:
-            return News.FAILED
+            return ReleaseReason.FAILED
         if self.spending.is_over(session):
-            return News.OVER_BUDGET
+            return ReleaseReason.OVER_BUDGET
         idle_release = self.policy.idle_release_seconds
         if idle_release is not None and self.activity.idle_seconds(time.monotonic()) > idle_release:
-            return News.IDLE
+            return ReleaseReason.IDLE
         return None
 
-    def _tell_most_is_spent(self, budget: Kind, spent_seconds: float) -> None:
+    def _emit_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
         cap = self.spending.cap_seconds(budget)
-        self.journal.tell(told.BudgetWarning(budget, spent_seconds, cap))
+        self.events.emit(events.BudgetWarningEvent(budget, spent_seconds, cap))
 
-    def _react(self, lifecycle: "Lifecycle", news: News) -> None:
-        """Do what the news of the flow run asks, in the monitor's thread."""
-        if news in PARKED:
-            self.park(news)
+    def _react(self, lifecycle: "WorkloadLifecycle", reason: ReleaseReason) -> None:
+        """Release as the reason asks, in the monitor's thread."""
+        if reason in SUSPENDING:
+            self.suspend(reason)
             return
-        self.logger.info("The flow run is %s: releasing its session.", news)
-        self._release(lifecycle, Outcome.CLOSE if news is News.COMPLETED else Outcome.CANCEL)
+        self.logger.info("The flow run is %s: releasing its session.", reason)
+        outcome = Release.CLOSE if reason is ReleaseReason.COMPLETED else Release.CANCEL
+        self._release(lifecycle, outcome)
 
-    def _release(self, lifecycle: "Lifecycle", outcome: Outcome) -> None:
+    def _release(self, lifecycle: "WorkloadLifecycle", outcome: Release) -> None:
         if lifecycle.state.is_final:
             return
         if lifecycle.state is SessionState.OPENING:
             self._opener.give_up()
         session = lifecycle.session
         if session is not None and lifecycle.state is SessionState.OPEN:
-            self.journal.tell(told.SessionReleasing(session.session_id, outcome))
-        attempt = PersistentRelease(lambda: lifecycle.release(outcome))
+            self.events.emit(events.ReleasingEvent(session.session_id, outcome))
+        attempt = ReleaseRetry(lambda: lifecycle.release(outcome))
         attempt.run(self.policy.release_within_seconds)
         session = lifecycle.session
         if attempt.released and session is not None:
-            self._tell_released(session, lifecycle.state, outcome)
+            self._emit_released(session, lifecycle.state, outcome)
         elif attempt.failure is not None:
             session_id = session.session_id if session else "unknown"
             max_time = self.policy.max_time_seconds
-            self.journal.tell(told.SessionLeftOpen(session_id, str(attempt.failure), max_time))
+            self.events.emit(events.LeftOpenEvent(session_id, str(attempt.failure), max_time))
 
-    def _tell_released(
-        self, session: "SafeguardedSession", state: SessionState, outcome: Outcome
+    def _emit_released(
+        self, session: "SafeguardedWorkload", state: SessionState, outcome: Release
     ) -> None:
         self.spending.session_ended(session)
         usage: float | None = None
         # After a cancel the process may have little time left, and a job may run on.
-        if outcome is Outcome.CLOSE and session.is_timed:
+        if outcome is Release.CLOSE and session.is_timed:
             try:
                 usage = self.spending.read(session)
             except Exception as error:  # noqa: BLE001 - it is released, only the figure is missing
                 self.logger.debug("The usage of the session cannot be read: %s", error)
         session_id = session.session_id
-        self.journal.tell(told.SessionReleased(session_id, state, usage_seconds=usage))
+        self.events.emit(events.ReleasedEvent(session_id, state, usage_seconds=usage))

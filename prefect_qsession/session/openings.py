@@ -13,12 +13,12 @@ from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import ServiceError, SessionNotOpen, SessionRefused
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.prefect_api.owners import Owner
-from prefect_qsession.reporting.run_events import Journal, ModeFallback
+from prefect_qsession.reporting.run_events import EventEmitter, ModeFallbackEvent
 from prefect_qsession.session.slots import Slot
 
 if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime
-    from prefect_qsession.ibm.workloads import Workload
+    from prefect_qsession.ibm.workloads import RuntimeWorkload
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each repetition of a request to open that was not answered."""
@@ -30,11 +30,11 @@ class Opener:
 
     Args:
         policy: Which modes, and whether sessions are limited.
-        journal: Is told of a mode that the plan refuses.
+        events: Is told of a mode that the plan refuses.
     """
 
-    def __init__(self, policy: ResolvedPolicy, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, policy: ResolvedPolicy, events: EventEmitter) -> None:
+        self._events = events
         self._limit = policy.concurrency_limit
         self._modes = modes_to_try(policy.mode, policy.fallback)
         self._lock = Lock()
@@ -42,7 +42,7 @@ class Opener:
 
     def open(
         self, runtime: "Runtime", owner: Owner, max_time_seconds: int
-    ) -> "tuple[Workload, Callable[[], None]]":
+    ) -> "tuple[RuntimeWorkload, Callable[[], None]]":
         """
         Return what was opened, and what gives its slot back.
 
@@ -83,7 +83,7 @@ class Opener:
                 self._waiting = None
         return slot
 
-    def _open(self, runtime: "Runtime", owner: Owner, max_time_seconds: int) -> "Workload":
+    def _open(self, runtime: "Runtime", owner: Owner, max_time_seconds: int) -> "RuntimeWorkload":
         unanswered = 0
         while True:
             mode, *others = self._modes
@@ -99,7 +99,7 @@ class Opener:
                     continue
                 if not others or not (isinstance(error, SessionRefused) and error.by_plan):
                     raise
-                self._journal.tell(ModeFallback(mode, others[0], str(error)))
+                self._events.emit(ModeFallbackEvent(mode, others[0], str(error)))
                 self._modes = tuple(others)
 
 

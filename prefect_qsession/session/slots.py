@@ -105,7 +105,7 @@ class Slot:
         while not self._enough.wait(pause):
             try:
                 self._hold_now()
-            except _Full:
+            except _LimitFull:
                 pause = self._look_every_seconds
                 if not told:
                     self._logger.info(
@@ -141,9 +141,9 @@ class Slot:
         if isinstance(cause, httpx.HTTPStatusError) and (
             cause.response.status_code == httpx.codes.LOCKED
         ):
-            return _Full()
+            return _LimitFull()
         return SlotUnavailable(self._limit, f"{error}.")
 
 
-class _Full(Exception):
+class _LimitFull(Exception):
     """The limit has no free slot now."""

@@ -2,8 +2,8 @@
 What a task takes along to another process, to join the session of its flow run there.
 
 Prefect rebuilds a flow run's context for such a task from fixed fields, with a task runner that
-knows nothing of the flow's own. The task object itself goes along with every task runner, so the
-invitation is put on a copy of it.
+knows nothing of the flow's own. The task object itself goes along with every task runner, so our
+context is put on a copy of it.
 """
 
 from collections.abc import Callable
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 LONGEST_PLACE = 24
 
-_ATTRIBUTE = "qsession_invitation"
+_ATTRIBUTE = "qsession_worker_context"
 
 
 @dataclass(frozen=True)
-class OpenSession:
+class JobDestination:
     """Where jobs go, as the flow's process tells it."""
 
     backend_name: str
@@ -39,7 +39,7 @@ class OpenSession:
 
 
 @dataclass(frozen=True)
-class Invitation:
+class WorkerContext:
     """
     All that it takes to join a flow run's session.
 
@@ -54,14 +54,14 @@ class Invitation:
     """Makes the way to the service, given the backend; works in any process that has the plugin."""
     backend: str | LeastBusy
     policy: ResolvedPolicy
-    session: OpenSession | None
+    session: JobDestination | None
     """The one that was open when the task was submitted, if one was."""
     place: str
     """Where in the flow run the task was submitted: the same in every attempt that does the same,
     and when the task is moved from one worker to another."""
 
-    def for_child(self, number: int, session: OpenSession | None) -> Self:
-        """Return the invitation of a task that the invited one submits, and of which number."""
+    def for_child(self, number: int, session: JobDestination | None) -> Self:
+        """Return that of a task which this one's submits, and of which number."""
         return replace(self, place=_within(self.place, number), session=session or self.session)
 
 
@@ -71,17 +71,17 @@ def _within(place: str, number: int) -> str:
     return path if len(path) <= LONGEST_PLACE else blake2b(path.encode(), digest_size=8).hexdigest()
 
 
-def invited(task: Task[Any, Any], invitation: Invitation) -> Task[Any, Any]:
-    """Return the task as it is, with an invitation."""
-    guest = copy(task)
-    setattr(guest, _ATTRIBUTE, invitation)
-    return guest
+def with_worker_context(task: Task[Any, Any], worker_context: WorkerContext) -> Task[Any, Any]:
+    """Return the task as it is, with this context."""
+    carrier = copy(task)
+    setattr(carrier, _ATTRIBUTE, worker_context)
+    return carrier
 
 
-def current_invitation() -> tuple[Invitation, TaskRunContext] | None:
-    """Return the invitation of the task that runs here, or that it runs inside, and its context."""
+def current_worker_context() -> tuple[WorkerContext, TaskRunContext] | None:
+    """Return that of the task that runs here, or that it runs inside, and Prefect's."""
     for context in tasks_around():
-        invitation = getattr(context.task, _ATTRIBUTE, None)
-        if isinstance(invitation, Invitation):
-            return invitation, context
+        worker_context = getattr(context.task, _ATTRIBUTE, None)
+        if isinstance(worker_context, WorkerContext):
+            return worker_context, context
     return None

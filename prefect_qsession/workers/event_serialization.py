@@ -9,47 +9,47 @@ from typing import Any, NamedTuple
 from prefect.logging.loggers import get_logger
 from pydantic import TypeAdapter
 
-from prefect_qsession.reporting.run_events import HAPPENINGS, Happening
+from prefect_qsession.reporting.run_events import RUN_EVENTS, RunEvent
 
-logger = get_logger("qsession.news")
+logger = get_logger("qsession.event_serialization")
 
-_KINDS = {kind.event: kind for kind in HAPPENINGS}
+_KINDS = {kind.name: kind for kind in RUN_EVENTS}
 
 
-class News(NamedTuple):
-    """A happening, and when the worker's clock said that it happened."""
+class TimedEvent(NamedTuple):
+    """An event, and when the worker's clock said that it happened."""
 
-    happening: Happening
+    event: RunEvent
     at: datetime
 
 
-def as_text(news: Iterable[News]) -> str:
+def as_text(events: Iterable[TimedEvent]) -> str:
     """Return what `from_text` reads; what cannot be said as text is left out."""
-    return json.dumps([told for it in news if (told := _told(it))])
+    return json.dumps([told for timed in events if (told := _told(timed))])
 
 
-def from_text(text: str) -> Iterator[News]:
+def from_text(text: str) -> Iterator[TimedEvent]:
     """
-    Return the news in their order; those of a kind that this version does not know are left out.
+    Return the events in their order; those of a kind that this version does not know are left out.
 
     Raises:
         ValueError: It is no such text.
     """
-    for event, at, said in json.loads(text):
-        if event in _KINDS:
-            yield News(_adapter(event).validate_python(said), datetime.fromisoformat(at))
+    for name, at, said in json.loads(text):
+        if name in _KINDS:
+            yield TimedEvent(_adapter(name).validate_python(said), datetime.fromisoformat(at))
 
 
-def _told(news: News) -> list[Any] | None:
-    kind = news.happening.event
+def _told(timed: TimedEvent) -> list[Any] | None:
+    name = timed.event.name
     try:
-        said = _adapter(kind).dump_python(news.happening, mode="json")
+        said = _adapter(name).dump_python(timed.event, mode="json")
     except ValueError as error:
         logger.debug("What happened in a worker is not told: %s", error)
         return None
-    return [kind, news.at.isoformat(), said]
+    return [name, timed.at.isoformat(), said]
 
 
 @cache
-def _adapter(event: str) -> TypeAdapter[Happening]:
-    return TypeAdapter(_KINDS[event])
+def _adapter(name: str) -> TypeAdapter[RunEvent]:
+    return TypeAdapter(_KINDS[name])

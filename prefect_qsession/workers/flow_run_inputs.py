@@ -1,5 +1,5 @@
 """
-Questions and news of workers to the flow's process, and its replies, by way of the Prefect API.
+Questions and events of workers to the flow's process, and its replies, by way of the Prefect API.
 
 They are inputs of the flow run: the one place that a worker, the flow's process and nobody's
 firewall in between have in common. Prefect deletes what is left of them with the flow run.
@@ -22,16 +22,16 @@ from prefect.logging.loggers import get_logger
 from prefect_qsession import exceptions
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import OwnerSilent, QSessionError, SessionError, SessionNotOpen
-from prefect_qsession.prefect_api.clients import impatient_client
-from prefect_qsession.workers.context import OpenSession
-from prefect_qsession.workers.event_serialization import News, as_text, from_text
+from prefect_qsession.prefect_api.clients import short_timeout_client
+from prefect_qsession.workers.context import JobDestination
+from prefect_qsession.workers.event_serialization import TimedEvent, as_text, from_text
 
-logger = get_logger("qsession.mailbox")
+logger = get_logger("qsession.flow_run_inputs")
 
-INBOX = "qsession-inbox-"
+FOR_FLOW_PROCESS = "qsession-inbox-"
 """What the flow's process reads with one request."""
-QUESTION = f"{INBOX}question-"
-NEWS = f"{INBOX}news-"
+QUESTION = f"{FOR_FLOW_PROCESS}question-"
+EVENTS = f"{FOR_FLOW_PROCESS}news-"
 REPLY = "qsession-reply-"
 
 PAUSES = (0.1, 0.1, 0.2, 0.2, 0.4)
@@ -57,7 +57,7 @@ class Question:
     """The session that the worker has found ended."""
 
 
-Reply = OpenSession | str
+Reply = JobDestination | str
 """The session, or the name of the backend where only that was asked for."""
 
 
@@ -79,7 +79,7 @@ def ask(
     """
     question = Question(uuid4().hex, wants_session, instead_of)
     heard_at, is_taken, failure = clock(), True, None
-    with impatient_client() as client:
+    with short_timeout_client() as client:
         for pause in chain((0.0,), PAUSES, repeat(PAUSES[-1])):
             sleep(pause)
             now = clock()
@@ -98,8 +98,12 @@ def ask(
     raise AssertionError("unreachable")
 
 
-def send_news(
-    client: SyncPrefectClient, flow_run_id: UUID, sender: str, number: int, news: Iterable[News]
+def send_events(
+    client: SyncPrefectClient,
+    flow_run_id: UUID,
+    sender: str,
+    number: int,
+    events: Iterable[TimedEvent],
 ) -> None:
     """
     Send the flow's process what has happened; raises what Prefect's client raises.
@@ -108,17 +112,17 @@ def send_news(
         client: Of Prefect.
         flow_run_id: The flow run.
         sender: A name that no other worker has.
-        number: Of the letter: one sender's letters are read in this order.
-        news: In their order.
+        number: Of the batch: one sender's batches are read in this order.
+        events: In their order.
     """
-    _put(client, flow_run_id, f"{NEWS}{sender}-{number:09}", as_text(news))
+    _put(client, flow_run_id, f"{EVENTS}{sender}-{number:09}", as_text(events))
 
 
 def take(
     client: SyncPrefectClient, flow_run_id: UUID, taken: set[str]
-) -> Iterator[Question | News]:
+) -> Iterator[Question | TimedEvent]:
     """
-    Take all that workers have sent: questions first, and news in the order in which they happened.
+    Take all that workers have sent: questions first, events in the order in which they happened.
 
     Raises what Prefect's client raises. What was yielded by then is not yielded again.
 
@@ -128,16 +132,16 @@ def take(
         taken: The keys of what was yielded and may still lie there; kept by the caller.
     """
     while True:
-        found = client.filter_flow_run_input(flow_run_id, INBOX, MOST, set())
-        # One worker's letters in their order: not all of its news have times of their own.
+        found = client.filter_flow_run_input(flow_run_id, FOR_FLOW_PROCESS, MOST, set())
+        # One worker's batches in their order: not all of its events have times of their own.
         inputs = {one.key: str(one.value) for one in sorted(found, key=lambda it: it.key)}
         new = {key: text for key, text in inputs.items() if key not in taken}
         taken |= new.keys()
         yield from (
             Question(**json.loads(text)) for key, text in new.items() if key.startswith(QUESTION)
         )
-        letters = (_read(text) for key, text in new.items() if key.startswith(NEWS))
-        yield from sorted(chain.from_iterable(letters), key=lambda news: news.at)
+        batches = (_read(text) for key, text in new.items() if key.startswith(EVENTS))
+        yield from sorted(chain.from_iterable(batches), key=lambda timed: timed.at)
         for key in inputs:
             _delete(client, flow_run_id, key)
             taken.discard(key)
@@ -145,11 +149,11 @@ def take(
             return
 
 
-def _read(letter: str) -> list[News]:
+def _read(batch: str) -> list[TimedEvent]:
     try:
-        return list(from_text(letter))
+        return list(from_text(batch))
     except ValueError as error:
-        logger.debug("A letter of a worker cannot be read: %s", error)
+        logger.debug("A batch of a worker's events cannot be read: %s", error)
         return []
 
 
@@ -165,7 +169,7 @@ def _question_text(question: Question) -> str:
 
 
 def _reply_text(answer: Reply | QSessionError) -> str:
-    if isinstance(answer, OpenSession):
+    if isinstance(answer, JobDestination):
         return json.dumps({"session": asdict(answer)})
     if isinstance(answer, str):
         return json.dumps({"backend": answer})
@@ -176,7 +180,7 @@ def _reply_text(answer: Reply | QSessionError) -> str:
 def _read_reply(text: str) -> Reply:
     said: dict[str, Any] = json.loads(text)
     if session := said.get("session"):
-        return OpenSession(**{**session, "mode": Mode(session["mode"])})
+        return JobDestination(**{**session, "mode": Mode(session["mode"])})
     if error := said.get("error"):
         raise _error(**error)
     return str(said["backend"])

@@ -1,6 +1,6 @@
 """
 The flow's process as its workers find it: a thread that answers what they ask for their session,
-and hears what they tell.
+and receives the events that they send.
 
 It starts with the first task that goes to another process, and ends with the task runner.
 """
@@ -17,48 +17,48 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import get_logger
 
-from prefect_qsession.budget.rules import Kind
+from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import QSessionError, SessionError
 from prefect_qsession.jobs.others import others_of
-from prefect_qsession.jobs.workload_provider import SessionHolder
-from prefect_qsession.prefect_api.clients import impatient_client
+from prefect_qsession.jobs.workload_provider import WorkloadProvider
+from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.prefect_api.threads import start_thread
-from prefect_qsession.reporting.event_emitter import RunJournal
+from prefect_qsession.reporting.event_emitter import RunEventEmitter
 from prefect_qsession.reporting.run_events import (
-    BudgetWarning,
-    JobCancelled,
-    JobCompleted,
-    JobFailed,
-    JobReattached,
-    JobSubmitted,
+    BudgetWarningEvent,
+    JobCancelledEvent,
+    JobCompletedEvent,
+    JobFailedEvent,
+    JobReattachedEvent,
+    JobSubmittedEvent,
 )
-from prefect_qsession.workers.context import Invitation, OpenSession
-from prefect_qsession.workers.event_emitter import LINGER_SECONDS, NEWS_EVERY_SECONDS
-from prefect_qsession.workers.event_serialization import News
+from prefect_qsession.workers.context import JobDestination, WorkerContext
+from prefect_qsession.workers.event_emitter import LINGER_SECONDS, SEND_EVERY_SECONDS
+from prefect_qsession.workers.event_serialization import TimedEvent
 from prefect_qsession.workers.flow_run_inputs import Question, Reply, reply, take
 
 if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime
 
-logger = get_logger("qsession.reception")
+logger = get_logger("qsession.worker_listener")
 
 ATTENTIVE_SECONDS = 0.25
 """Between two looks while no session is open: the first job waits for the answer."""
 
 REST_SECONDS = 3.0
-"""For which the end of a flow waits for its workers' last news, at the most."""
+"""For which the end of a flow waits for its workers' last events, at the most."""
 
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two looks, however seldom the monitor looks: a worker does not wait for ever."""
 
 
-class FlowProcess(SessionHolder, Protocol):
+class FlowProcess(WorkloadProvider, Protocol):
     """What the flow's own process has of its session, for its workers."""
 
     @property
-    def journal(self) -> RunJournal:
+    def events(self) -> RunEventEmitter:
         """What workers tell is heard here."""
         ...
 
@@ -68,24 +68,24 @@ class FlowProcess(SessionHolder, Protocol):
         ...
 
 
-class Reception:
+class WorkerListener:
     """
-    Invite the tasks that go to other processes, answer what they ask, and have the flow run's
-    journal hear what they tell, until `stop` is called.
+    Say what the tasks that go to other processes take along, answer what they ask, and pass on
+    the events that they send, until `stop` is called.
 
     It answers from threads. A slow or absent API delays an answer, and is never raised; a worker
     that is not answered asks again.
 
     Args:
-        held: The session that they join.
+        manager: Has the session that they join.
         owner: The flow run that they belong to.
     """
 
-    def __init__(self, held: FlowProcess, owner: Owner) -> None:
-        self._held = held
+    def __init__(self, manager: FlowProcess, owner: Owner) -> None:
+        self._manager = manager
         self._owner = owner
         self._flow_run_id = owner.flow_run_id
-        held.spending.share(others_of(owner.flow_run_id, held.backend))
+        manager.spending.share(others_of(owner.flow_run_id, manager.backend))
         self._places = count(1)
         self._stopped = Event()
         self._in_hand: set[str] = set()
@@ -93,11 +93,11 @@ class Reception:
         self._taken: set[str] = set()
         self._submitted: set[str] = set()
         """The jobs that workers have submitted in this attempt."""
-        self._has_heard_all = False
+        self._is_drained = False
 
-    def invitation(
+    def worker_context(
         self, make_runtime: "Callable[[str | LeastBusy], Runtime]", backend: str | LeastBusy
-    ) -> Invitation:
+    ) -> WorkerContext:
         """
         Return what the next task that is submitted takes along.
 
@@ -105,43 +105,43 @@ class Reception:
             make_runtime: Makes its way to the service.
             backend: As it was asked for.
         """
-        session = self._held.open_session
-        return Invitation(
+        session = self._manager.open_session
+        return WorkerContext(
             flow_run_id=self._flow_run_id,
             attempt=self._owner.flow_run.run_count,
             make_runtime=make_runtime,
             backend=backend,
-            policy=self._held.policy,
-            session=self._told(session) if session else None,
+            policy=self._manager.policy,
+            session=self._destination(session) if session else None,
             place=str(next(self._places)),
         )
 
     def start(self) -> None:
         """Begin to answer."""
-        start_thread(self._receive, "qsession-reception")
+        start_thread(self._receive, "qsession-worker-listener")
 
-    def hear_the_rest(self) -> None:
+    def drain(self) -> None:
         """
-        Wait for the news that are on their way, and hear no more of them; never raises.
+        Wait for the events that are on their way, and take no more of them; never raises.
 
         It takes a little more than a second, and no longer than `REST_SECONDS` whatever the API
         does; nothing at the second time.
         """
-        if not self._has_heard_all:
-            start_thread(self._take_the_rest, "qsession-last-news").join(REST_SECONDS)
-            self._has_heard_all = True
+        if not self._is_drained:
+            start_thread(self._take_the_rest, "qsession-last-events").join(REST_SECONDS)
+            self._is_drained = True
 
     def stop(self) -> None:
         """Answer no longer; safe to repeat."""
         self._stopped.set()
 
     def _take_the_rest(self) -> None:
-        self._stopped.wait(LINGER_SECONDS + NEWS_EVERY_SECONDS + ATTENTIVE_SECONDS)
-        with impatient_client() as client:
+        self._stopped.wait(LINGER_SECONDS + SEND_EVERY_SECONDS + ATTENTIVE_SECONDS)
+        with short_timeout_client() as client:
             self._take(client)
 
     def _receive(self) -> None:
-        with impatient_client() as client:
+        with short_timeout_client() as client:
             while not self._stopped.wait(self._look_every()):
                 self._take(client)
 
@@ -153,9 +153,9 @@ class Reception:
                     if isinstance(sent, Question):
                         self._take_up(sent)
                     else:
-                        self._hear(sent)
+                        self._receive_event(sent)
         except Exception as error:  # noqa: BLE001 - the next look may do better
-            logger.debug("Workers cannot be heard at the moment: %s", error)
+            logger.debug("What workers send cannot be read at the moment: %s", error)
 
     def _take_up(self, question: Question) -> None:
         # Asked again while it is being answered: taken is what it wants to know.
@@ -164,42 +164,42 @@ class Reception:
             # Each in its own thread: one may wait for a slot of a concurrency limit.
             start_thread(partial(self._attend, question), "qsession-answer")
 
-    def _hear(self, news: News) -> None:
-        held = self._held
-        match news.happening:
-            case JobSubmitted(job_id):
+    def _receive_event(self, timed: TimedEvent) -> None:
+        manager = self._manager
+        match timed.event:
+            case JobSubmittedEvent(job_id):
                 self._submitted.add(job_id)
-                held.activity.submitted(job_id)
-            case JobReattached(job_id):
-                held.activity.submitted(job_id)
+                manager.activity.submitted(job_id)
+            case JobReattachedEvent(job_id):
+                manager.activity.submitted(job_id)
                 if job_id in self._submitted:
                     # In this attempt: its task was tried again, or moved to another worker.
                     return
-            case JobCompleted(job_id) | JobFailed(job_id) | JobCancelled(job_id):
-                held.activity.over(job_id, time.monotonic())
-            case BudgetWarning(budget, spent_seconds):
+            case JobCompletedEvent(job_id) | JobFailedEvent(job_id) | JobCancelledEvent(job_id):
+                manager.activity.over(job_id, time.monotonic())
+            case BudgetWarningEvent(budget, spent_seconds):
                 # Each worker finds out; it is told once, for the flow run.
-                held.spending.warn(Kind(budget), spent_seconds)
+                manager.spending.warn(BudgetKind(budget), spent_seconds)
                 return
         # Nobody would finish the report again.
-        if not self._has_heard_all:
-            held.journal.hear(news.happening, news.at)
+        if not self._is_drained:
+            manager.events.receive(timed.event, timed.at)
 
     def _look_every(self) -> float:
-        if self._held.open_session is None:
+        if self._manager.open_session is None:
             return ATTENTIVE_SECONDS
-        return min(self._held.policy.monitor_every_seconds, LONGEST_PAUSE_SECONDS)
+        return min(self._manager.policy.monitor_every_seconds, LONGEST_PAUSE_SECONDS)
 
     def _answer(self, question: Question) -> Reply:
         """Tell where jobs go, having a session opened if there is none; it may take its time."""
         if question.wants_session:
-            self._held.has_ended(question.instead_of)
-            return self._told(self._held.acquire())
-        name: str = self._held.backend().name
+            self._manager.has_ended(question.instead_of)
+            return self._destination(self._manager.acquire())
+        name: str = self._manager.backend().name
         return name
 
-    def _told(self, session: Any) -> OpenSession:
-        return OpenSession(self._held.backend().name, session.session_id, session.mode)
+    def _destination(self, session: Any) -> JobDestination:
+        return JobDestination(self._manager.backend().name, session.session_id, session.mode)
 
     def _attend(self, question: Question) -> None:
         try:
@@ -208,7 +208,7 @@ class Reception:
             answer = error
         except Exception as error:  # noqa: BLE001 - a worker waits for an answer, whatever it is
             answer = SessionError(f"The flow's process has no session: {type(error).__name__}.")
-        with impatient_client() as client:
+        with short_timeout_client() as client:
             self._put(client, question, answer)
         self._in_hand.discard(question.key)
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from prefect.context import FlowRunContext
 
-from prefect_qsession.budget.rules import Kind
+from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import NotInSessionFlow
@@ -27,50 +27,50 @@ from prefect_qsession.jobs.reattachment import JobIdentity, run_tag
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner, owner_in_context
-from prefect_qsession.reporting.run_events import BudgetWarning, Happening
-from prefect_qsession.workers.context import Invitation, OpenSession, current_invitation
-from prefect_qsession.workers.event_emitter import WorkerJournal
+from prefect_qsession.reporting.run_events import BudgetWarningEvent, RunEvent
+from prefect_qsession.workers.context import JobDestination, WorkerContext, current_worker_context
+from prefect_qsession.workers.event_emitter import WorkerEventEmitter
 from prefect_qsession.workers.flow_run_inputs import Reply, ask
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import IBMBackend, RuntimeJobV2
 
     from prefect_qsession.ibm.service import Runtime
-    from prefect_qsession.ibm.workloads import Workload
+    from prefect_qsession.ibm.workloads import RuntimeWorkload
 
 MOST_KEPT = 8
 """Flow runs whose sessions a worker stays joined to; a connection each."""
 
 
-class JoinedSession:
+class WorkerSession:
     """
     Give the tasks of one flow run, in this process, their session; every method is thread-safe.
 
     Nothing is asked of the flow's process as long as what the tasks brought along will do.
 
     Args:
-        invitation: As a task has brought it.
+        worker_context: As a task has brought it.
         owner: The flow run that the session belongs to, as that task knows it.
     """
 
-    def __init__(self, invitation: Invitation, owner: Owner) -> None:
+    def __init__(self, worker_context: WorkerContext, owner: Owner) -> None:
         self.owner = owner
         # A task that is moved looks for its jobs by their own tags, which a pack's has not.
-        self.policy = replace(invitation.policy, pack_seconds=None)
-        self.spending = Spending(invitation.policy, self._tell_most_is_spent)
+        self.policy = replace(worker_context.policy, pack_seconds=None)
+        self.spending = Spending(worker_context.policy, self._forward_most_is_spent)
         """What the flow run has spent, as far as it was asked for here."""
         self.spending.share(others_of(owner.flow_run_id, self.backend))
         self.activity = Activity()
-        self.waits = Waiting(invitation.policy.questions_per_second)
+        self.waits = Waiting(worker_context.policy.questions_per_second)
         """What the jobs that were asked for here have taken."""
-        self.journal = WorkerJournal(owner, lambda: self._told)
+        self.events = WorkerEventEmitter(owner, lambda: self._destination)
         self.task_run_names: dict[UUID, str] = {}
         """As they were before `track` put numbers into them."""
-        self._invitation = invitation
-        self._told: OpenSession | None = None
+        self._worker_context = worker_context
+        self._destination: JobDestination | None = None
         self._runtime: Runtime | None = None
         self._connecting = Lock()
-        self._session: Workload | None = None
+        self._session: RuntimeWorkload | None = None
         self._ended: list[str] = []
         self._joining = Lock()
         self._submissions = Submissions(self, owner, _place, JobsOfManyProcesses)
@@ -81,27 +81,27 @@ class JoinedSession:
         """The flow run's own logger."""
         return self.owner.logger
 
-    def tell(self, happening: Happening) -> None:
-        """Tell the flow run's journal of something."""
-        self.journal.tell(happening)
+    def emit(self, event: RunEvent) -> None:
+        """Emit an event of the flow run."""
+        self.events.emit(event)
 
     def next_iteration(self) -> int | None:
         """Leave an iteration without a number: other workers have some, too."""
         return None
 
-    def hear(self, session: OpenSession | None) -> None:
+    def note_destination(self, session: JobDestination | None) -> None:
         """Take note of what a task that was submitted later has brought along."""
         if session is not None and session.session_id not in self._ended:
-            self._told = session
+            self._destination = session
 
     def backend(self) -> "IBMBackend":
         """Return the backend that the flow's process has chosen; this opens no session."""
         with self._connecting:
             if self._runtime is None:
-                self._runtime = self._invitation.make_runtime(self._backend_name())
+                self._runtime = self._worker_context.make_runtime(self._backend_name())
             return self._runtime.backend()
 
-    def acquire(self) -> "Workload":
+    def acquire(self) -> "RuntimeWorkload":
         """
         Return the open session, having it opened if there is none; other callers wait for it.
 
@@ -112,16 +112,16 @@ class JoinedSession:
         self.backend()
         with self._joining:
             while self._session is None:
-                told = self._told or self._ask(wants_session=True)
-                if isinstance(told, OpenSession):
-                    self._join(told)
+                destination = self._destination or self._ask(wants_session=True)
+                if isinstance(destination, JobDestination):
+                    self._join(destination)
             return self._session
 
-    def holds(self, session: "Workload") -> bool:
+    def holds(self, session: "RuntimeWorkload") -> bool:
         """Whether this session is, as far as is known here, the one that jobs go into."""
         return self._session is session
 
-    def give_up(self, session: "Workload", reason: str) -> None:
+    def give_up(self, session: "RuntimeWorkload", reason: str) -> None:
         """Note that this session was ended; the next `acquire` asks the flow's process."""
         with self._joining:
             if self._session is session:
@@ -153,24 +153,24 @@ class JoinedSession:
         """Return what answers the requests made in this process."""
         return self._submissions
 
-    def invitation_for_child(self) -> Invitation:
+    def worker_context_for_child(self) -> WorkerContext:
         """Return what a task takes along that is submitted by the task that runs here."""
-        found = current_invitation()
+        found = current_worker_context()
         if found is None:
             raise NotInSessionFlow("A task")
-        invitation, context = found
+        worker_context, context = found
         # A parent that is tried again submits its children anew, in the places they had.
         parent = (context.task_run.id, context.task_run.run_count, context.start_time)
         with self._connecting:
             self._children[parent] = number = self._children.get(parent, 0) + 1
-        return invitation.for_child(number, self._told)
+        return worker_context.for_child(number, self._destination)
 
     def _backend_name(self) -> str | LeastBusy:
-        wanted = self._invitation.backend
+        wanted = self._worker_context.backend
         if not isinstance(wanted, LeastBusy):
             return wanted
-        told = self._told or self._ask(wants_session=False)
-        return told.backend_name if isinstance(told, OpenSession) else told
+        destination = self._destination or self._ask(wants_session=False)
+        return destination.backend_name if isinstance(destination, JobDestination) else destination
 
     def _ask(self, *, wants_session: bool) -> Reply:
         self.logger.debug("Asking the flow's process for its session.")
@@ -180,25 +180,25 @@ class JoinedSession:
             instead_of=self._ended[-1] if self._ended else None,
         )
 
-    def _join(self, told: OpenSession) -> None:
+    def _join(self, destination: JobDestination) -> None:
         runtime = self._runtime
         if runtime is None:
             return
-        self._told = told
+        self._destination = destination
         self._session = runtime.join_session(
-            told.session_id, told.mode, run_tag(self.owner.flow_run_id)
+            destination.session_id, destination.mode, run_tag(self.owner.flow_run_id)
         )
         if self._session is None:
-            self._end(told.session_id)
+            self._end(destination.session_id)
 
     def _end(self, session_id: str) -> None:
         self._ended.append(session_id)
-        self._session = self._told = None
+        self._session = self._destination = None
 
-    def _tell_most_is_spent(self, budget: Kind, spent_seconds: float) -> None:
+    def _forward_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
         # Other workers find out, too: the flow's process tells it once.
         cap = self.spending.cap_seconds(budget)
-        self.journal.pass_on(BudgetWarning(budget, spent_seconds, cap), datetime.now(UTC))
+        self.events.forward(BudgetWarningEvent(budget, spent_seconds, cap), datetime.now(UTC))
 
 
 class JobsOfManyProcesses(KnownJobs):
@@ -232,11 +232,11 @@ class JobsOfManyProcesses(KnownJobs):
         return 0
 
 
-_joined: OrderedDict[tuple[UUID, int], JoinedSession] = OrderedDict()
+_joined: OrderedDict[tuple[UUID, int], WorkerSession] = OrderedDict()
 _lock = Lock()
 
 
-def joined_session(asked_for: str, context: FlowRunContext) -> JoinedSession:
+def current_worker_session(asked_for: str, context: FlowRunContext) -> WorkerSession:
     """
     Return the session of the flow run that the task which runs here was submitted by.
 
@@ -247,31 +247,31 @@ def joined_session(asked_for: str, context: FlowRunContext) -> JoinedSession:
     Raises:
         NotInSessionFlow: The task was not submitted by the flow run's own task runner.
     """
-    found = current_invitation()
+    found = current_worker_context()
     if found is None:
         raise NotInSessionFlow(
             asked_for,
             "this task runs in another process than its flow, and was not submitted by the flow's "
             "SessionTaskRunner. Use .submit() or .map()",
         )
-    invitation, _ = found
-    key = (invitation.flow_run_id, invitation.attempt)
+    worker_context, _ = found
+    key = (worker_context.flow_run_id, worker_context.attempt)
     with _lock:
         session = _joined.get(key)
         if session is None:
-            session = _joined[key] = JoinedSession(invitation, owner_in_context(context))
+            session = _joined[key] = WorkerSession(worker_context, owner_in_context(context))
             while len(_joined) > MOST_KEPT:
                 _joined.popitem(last=False)
         _joined.move_to_end(key)
-    session.hear(invitation.session)
+    session.note_destination(worker_context.session)
     return session
 
 
 def _place() -> tuple[str, Hashable]:
     """Return where a request is made, and in which execution of its task."""
-    found = current_invitation()
+    found = current_worker_context()
     if found is None:
         raise NotInSessionFlow("A job", "it runs in no task that was submitted")
-    invitation, context = found
+    worker_context, context = found
     execution = (context.task_run.id, context.task_run.run_count, context.start_time)
-    return invitation.place, execution
+    return worker_context.place, execution

@@ -15,16 +15,16 @@ from prefect_qsession.exceptions import BudgetExceeded, OwnerSilent, SessionNotO
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.prefect_api.owners import owner_through_api
 from prefect_qsession.reporting.run_events import (
-    JobCompleted,
-    JobReattached,
-    JobRunning,
-    JobSubmitted,
+    JobCompletedEvent,
+    JobReattachedEvent,
+    JobRunningEvent,
+    JobSubmittedEvent,
 )
-from prefect_qsession.session.manager import HeldSession
+from prefect_qsession.session.manager import SessionManager
 from prefect_qsession.settings import QSessionSettings
-from prefect_qsession.workers.event_serialization import News
-from prefect_qsession.workers.flow_run_inputs import SILENCE, ask, send_news, take
-from prefect_qsession.workers.listener import Reception
+from prefect_qsession.workers.event_serialization import TimedEvent
+from prefect_qsession.workers.flow_run_inputs import SILENCE, ask, send_events, take
+from prefect_qsession.workers.listener import WorkerListener
 from tests.distributed.conftest import processes
 from tests.distributed.tasks import (
     measure,
@@ -217,60 +217,64 @@ def test_numbers_of_workers_need_no_iteration(dask, emulator, block):
 def test_jobs_of_workers_keep_the_session_from_being_idle():
     """What a worker tells is taken in by whoever decides on `idle_release`."""
     at = datetime.now(UTC)
-    held = HeldSession(lambda: pytest.fail("nobody needs it"), None, QSessionSettings().resolve({}))
+    manager = SessionManager(
+        lambda: pytest.fail("nobody needs it"), None, QSessionSettings().resolve({})
+    )
 
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(idle, state=Running())
         owner = owner_through_api(run)
         for job_id in ("j1", "j2"):
-            reported = [News(JobSubmitted(job_id, "s1", "sampler"), at)]
-            send_news(client, run.id, "worker", int(job_id[1:]), reported)
-        send_news(client, run.id, "worker", 3, [News(JobCompleted("j1"), at)])
-        Reception(held, owner).hear_the_rest()
+            reported = [TimedEvent(JobSubmittedEvent(job_id, "s1", "sampler"), at)]
+            send_events(client, run.id, "worker", int(job_id[1:]), reported)
+        send_events(client, run.id, "worker", 3, [TimedEvent(JobCompletedEvent("j1"), at)])
+        WorkerListener(manager, owner).drain()
 
-        assert 0.0 == held.activity.idle_seconds(time.monotonic() + 61)
+        assert 0.0 == manager.activity.idle_seconds(time.monotonic() + 61)
 
-        send_news(client, run.id, "worker", 4, [News(JobCompleted("j2"), at)])
-        Reception(held, owner).hear_the_rest()
+        send_events(client, run.id, "worker", 4, [TimedEvent(JobCompletedEvent("j2"), at)])
+        WorkerListener(manager, owner).drain()
 
-    held.journal.finish(is_complete=True)
-    assert 60.0 < held.activity.idle_seconds(time.monotonic() + 61)
+    manager.events.finish(is_complete=True)
+    assert 60.0 < manager.activity.idle_seconds(time.monotonic() + 61)
 
 
 def test_a_job_that_its_task_finds_on_another_worker_is_of_this_attempt():
     """It was submitted in this flow run, and is paid once: here. Of another that is not known."""
     at, heard = datetime.now(UTC), []
-    held = SimpleNamespace(
+    manager = SimpleNamespace(
         activity=Activity(),
-        journal=SimpleNamespace(hear=lambda happening, _: heard.append(happening)),
+        events=SimpleNamespace(receive=lambda event, _: heard.append(event)),
         spending=SimpleNamespace(share=lambda _: None),
         backend=None,
     )
     told = [
-        JobSubmitted("j1", "s1", "sampler"),
-        *(JobReattached(j, "sampler") for j in ("j1", "j0")),
+        JobSubmittedEvent("j1", "s1", "sampler"),
+        *(JobReattachedEvent(j, "sampler") for j in ("j1", "j0")),
     ]
 
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(idle, state=Running())
-        send_news(client, run.id, "worker", 1, [News(happening, at) for happening in told])
-        Reception(held, owner_through_api(run)).hear_the_rest()
+        send_events(client, run.id, "worker", 1, [TimedEvent(event, at) for event in told])
+        WorkerListener(manager, owner_through_api(run)).drain()
 
     assert [told[0], told[2]] == heard
 
 
-def test_news_are_heard_in_their_order_however_they_come():
-    """The letters of one worker; each is taken once."""
+def test_events_are_taken_in_their_order_however_they_come():
+    """The batches of one worker; each is taken once."""
     at = datetime.now(UTC)
 
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(idle, state=Running())
         for number in (2, 1, 10):
-            send_news(client, run.id, "worker", number, [News(JobRunning(f"j{number}"), at)])
+            send_events(
+                client, run.id, "worker", number, [TimedEvent(JobRunningEvent(f"j{number}"), at)]
+            )
         taken = list(take(client, run.id, set()))
         again = list(take(client, run.id, set()))
 
-    assert ["j1", "j2", "j10"] == [news.happening.job_id for news in taken]
+    assert ["j1", "j2", "j10"] == [timed.event.job_id for timed in taken]
     assert [] == again
 
 

@@ -21,7 +21,7 @@ from prefect_qsession.ibm.records import RuntimeAccount
 from prefect_qsession.ibm.service import Runtime
 from prefect_qsession.prefect_api.requests import OCCURRED, HttpRequest
 from prefect_qsession.release.records import Ward
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -139,9 +139,9 @@ def open_ward(emulator) -> Callable[..., Ward]:
     runtime = Runtime(account, "ibm_manila")
 
     def open_session(
-        outcome: Outcome = Outcome.CANCEL,
+        outcome: Release = Release.CANCEL,
         forget: HttpRequest | None = None,
-        tell: Mapping[Outcome, HttpRequest] | None = None,
+        tell: Mapping[Release, HttpRequest] | None = None,
         **changes: Any,
     ) -> Ward:
         session_id = runtime.open_session(600, Mode.SESSION, "qsession-run:guarded").session_id
@@ -181,7 +181,7 @@ class LedgerServer:
         self.forget = HttpRequest("DELETE", self.url, {"Authorization": "Bearer of-the-ledger"})
         self.tell = {
             outcome: HttpRequest("POST", self.url, body=f"{outcome} at {OCCURRED}")
-            for outcome in Outcome
+            for outcome in Release
         }
 
 

@@ -15,21 +15,21 @@ from prefect_qsession.ibm.records import ServiceAccess
 from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.guardian import guardian
 from prefect_qsession.release.records import Ward
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 
 def guard(ward: dict) -> int | None:
     """Guard a session; return the guardian's pid."""
     forget = ward["forget"] and HttpRequest(**ward["forget"])
-    tell = {Outcome(outcome): HttpRequest(**told) for outcome, told in ward["tell"].items()}
+    tell = {Release(outcome): HttpRequest(**told) for outcome, told in ward["tell"].items()}
     access = ServiceAccess(**ward["access"])
-    guardian().guard(Ward(ward["session_id"], access, Outcome(ward["outcome"]), forget, tell))
+    guardian().guard(Ward(ward["session_id"], access, Release(ward["outcome"]), forget, tell))
     return guardian().pid
 
 
 def change(session_id: str, outcome: str) -> None:
     """Release a session in another way."""
-    guardian().change(session_id, Outcome(outcome))
+    guardian().change(session_id, Release(outcome))
 
 
 def discharge(session_id: str) -> int | None:

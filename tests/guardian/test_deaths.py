@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 from tests.guardian.conftest import is_running, outcomes
 from tests.harness.waiting import wait_until
 
@@ -66,9 +66,9 @@ def test_every_session_of_a_process_is_released_as_it_was_to_be(flow_process, op
     """One guardian for all; what was changed last counts, what was discharged is left alone."""
     wards = [
         open_ward(),
-        open_ward(Outcome.CLOSE),
+        open_ward(Release.CLOSE),
         open_ward(),
-        open_ward(Outcome.CLOSE),
+        open_ward(Release.CLOSE),
         open_ward(),
     ]
     pids = {flow_process.guard(ward) for ward in wards}

@@ -23,7 +23,7 @@ from prefect_qsession.release.guardian.sidecar import (
     send_request,
 )
 from prefect_qsession.release.records import Ward
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 from tests.guardian.conftest import outcomes
 
 
@@ -56,7 +56,7 @@ class Attempt:
 TOKEN, CANCEL = ("POST", ""), ("DELETE", "Bearer")
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", Release)
 def test_a_session_is_released_by_two_requests(outcome, open_ward, emulator):
     """A token, and the request that the service knows for this outcome."""
     attempt = Attempt(open_ward(outcome))
@@ -76,7 +76,7 @@ def test_a_session_that_the_service_does_not_know_counts_as_released(open_ward, 
     assert ["DELETE"] == [method for method, *_ in ledger.asked]
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", Release)
 def test_a_release_is_told_once_it_is_confirmed(outcome, open_ward, ledger):
     """As what it was, with its time, and before the session is struck from the ledger."""
     attempt = Attempt(open_ward(outcome, forget=ledger.forget, tell=ledger.tell))
@@ -187,7 +187,7 @@ def test_an_api_that_is_gone_is_not_waited_for(what, open_ward, unused_url):
     """The guardian ends with the flow's process, whatever else has ended with it."""
     gone = {
         "forget": HttpRequest("DELETE", unused_url),
-        "tell": {outcome: HttpRequest("POST", unused_url, body="") for outcome in Outcome},
+        "tell": {outcome: HttpRequest("POST", unused_url, body="") for outcome in Release},
     }
     attempt = Attempt(open_ward(**{what: gone[what]}))
 

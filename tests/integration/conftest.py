@@ -12,7 +12,7 @@ from qiskit import QuantumCircuit
 from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler
 from prefect_qsession.emulator import Emulator
 from prefect_qsession.release.guardian import guardian
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -27,9 +27,9 @@ def _prefect_server(tmp_path_factory) -> Iterator[None]:
 def _nothing_is_left_open(_prefect_server) -> Iterator[None]:
     """Let go of sessions whose emulator is gone before they could be released."""
     yield
-    for entry in Ledger().entries():
+    for entry in PrefectLedger().entries():
         guardian().discharge(entry.session_id)
-        Ledger().forget(entry.session_id)
+        PrefectLedger().forget(entry.session_id)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from prefect import runtime
 
 from prefect_qsession import cli, session_flow
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from tests.integration.conftest import one, outcomes
 
 
@@ -90,7 +90,7 @@ def test_a_person_may_end_a_session(how, while_open, capsys, emulator):
         result = printed(capsys, how, session_id)
         with pytest.raises(Exception, match=session_id):
             one()
-        return result, Ledger().entries()
+        return result, PrefectLedger().entries()
 
     ([released], status), entries = while_open(look)
 

@@ -21,9 +21,9 @@ from rich.console import Console
 
 from prefect_qsession import QiskitRuntimeCredentials, SessionPolicy, cli
 from prefect_qsession.cli.doctor import print_findings
-from prefect_qsession.doctor import Finding, Standing
+from prefect_qsession.doctor import CheckStanding, Finding
 from prefect_qsession.emulator import DeviceSettings, InstanceSettings
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import this_process
 from tests.memory_ledger import make_entry
 
@@ -41,7 +41,7 @@ def doctor(capsys):
         assert KEY not in text
         told = json.loads(text)
         findings = [
-            Finding(each["check"], Standing(each["standing"]), each["found"], each["advice"])
+            Finding(each["check"], CheckStanding(each["standing"]), each["found"], each["advice"])
             for each in told["findings"]
         ]
         assert told["problem"] == sum(each.standing == "problem" for each in findings)
@@ -338,9 +338,9 @@ def test_the_automation_for_lost_heartbeats_is_looked_for(doctor, block):
 def test_a_session_that_was_left_open_is_counted(doctor, block):
     """Its flow run does not exist, and its process is gone."""
     entry = make_entry(process=replace(this_process(), start_ticks=1))
-    Ledger().record(entry)
+    PrefectLedger().record(entry)
     findings, status = doctor(block)
-    Ledger().forget(entry.session_id)
+    PrefectLedger().forget(entry.session_id)
 
     assert 0 == status
     assert "1 of 1 recorded sessions left open" == findings["ledger"].found
@@ -355,9 +355,9 @@ def test_the_table_lines_up(width):
     long = "the Runtime service cannot be reached, " * 5
     output = StringIO()
     findings = [
-        Finding("qiskit-ibm-runtime", Standing.OK, "0.51.0"),
-        Finding("credentials", Standing.PROBLEM, long, long),
-        Finding("clock", Standing.SKIPPED, "not asked"),
+        Finding("qiskit-ibm-runtime", CheckStanding.OK, "0.51.0"),
+        Finding("credentials", CheckStanding.PROBLEM, long, long),
+        Finding("clock", CheckStanding.SKIPPED, "not asked"),
     ]
     print_findings(findings, Console(file=output, width=width, force_terminal=False))
     lines = output.getvalue().splitlines()

@@ -30,20 +30,20 @@ from prefect_qsession.ibm.records import ServiceAccess
 from prefect_qsession.prefect_api.requests import HttpRequest
 from prefect_qsession.release.guardian.messages import guard
 from prefect_qsession.release.guardian.sidecar import deliver, send_request
-from prefect_qsession.release.ledger import PAGE, Ledger
+from prefect_qsession.release.ledger import PAGE, PrefectLedger
 from prefect_qsession.release.processes import this_process
-from prefect_qsession.release.records import FlowRunProgress, SessionLedger, Ward
+from prefect_qsession.release.records import FlowRunProgress, Ledger, Ward
 from tests.memory_ledger import MemoryLedger, make_entry
 
 
-@pytest.fixture(params=[Ledger, MemoryLedger])
-def ledger(request) -> SessionLedger:
+@pytest.fixture(params=[PrefectLedger, MemoryLedger])
+def ledger(request) -> Ledger:
     return request.param()
 
 
 @pytest.fixture
 def api_ledger():
-    return Ledger()
+    return PrefectLedger()
 
 
 def without_heartbeat(entry):
@@ -59,7 +59,7 @@ def refusals(calls):
     said = []
     for call in calls:
         with pytest.raises(LedgerUnavailable) as caught:
-            call(Ledger())
+            call(PrefectLedger())
         said.append(str(caught.value))
     return said
 

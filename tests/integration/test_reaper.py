@@ -17,10 +17,10 @@ from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.ibm.released import ServiceInstance, find_session
 from prefect_qsession.ibm.service import connect
 from prefect_qsession.reaper import reap_sessions, release_recorded
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import identity_of, this_process
 from prefect_qsession.release.records import LedgerEntry, ProcessIdentity
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 from tests.integration.conftest import outcomes
 
 ELSEWHERE = ProcessIdentity("elsewhere", 1, "another-boot", "pid:[1]", 99)
@@ -68,7 +68,7 @@ def leave_open(service, block):
             max_time_seconds=600,
         )
         entry = replace(entry, **changes)
-        Ledger().record(entry)
+        PrefectLedger().record(entry)
         return entry
 
     return leave
@@ -91,7 +91,7 @@ def test_a_session_is_released_as_its_flow_run_ended(state, expected, leave_open
 
     assert "released" == reaped.result
     assert [expected] == outcomes(emulator)
-    assert Ledger().find(entry.session_id) is None
+    assert PrefectLedger().find(entry.session_id) is None
 
 
 @pytest.mark.parametrize("state", [Running(), Crashed()], ids=["running", "crashed"])
@@ -101,7 +101,7 @@ def test_the_session_of_a_dead_process_is_cancelled(state, gone, leave_open, emu
     reap(entry)
 
     assert ["cancel"] == outcomes(emulator)
-    assert Ledger().find(entry.session_id) is None
+    assert PrefectLedger().find(entry.session_id) is None
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_session_that_may_be_in_use_is_kept(state, process, leave_open, emulat
 
     assert [] == reap(entry, waited.append)
     assert [True] == [session.accepting_jobs for session in emulator.sessions]
-    assert ([], True) == (waited, Ledger().find(entry.session_id) is not None)
+    assert ([], True) == (waited, PrefectLedger().find(entry.session_id) is not None)
 
 
 def test_a_crashed_flow_run_elsewhere_that_is_silent_is_cancelled(leave_open, emulator):
@@ -133,7 +133,7 @@ def test_a_crashed_flow_run_elsewhere_that_beats_is_kept(leave_open, emulator):
     """The crash was a false alarm."""
     entry = leave_open(Crashed(), ELSEWHERE)
 
-    assert [] == reap(entry, lambda _seconds: Ledger().beat(entry))
+    assert [] == reap(entry, lambda _seconds: PrefectLedger().beat(entry))
     assert [None] == outcomes(emulator)
 
 
@@ -147,13 +147,13 @@ def test_two_reapers_at_once_cancel_a_session_once(leave_open, emulator):
 
     assert set(results) <= {"released", "over"}
     assert ["cancel"] == outcomes(emulator)
-    assert Ledger().find(entry.session_id) is None
+    assert PrefectLedger().find(entry.session_id) is None
 
 
 def test_what_is_asked_for_is_released_whatever_the_flow_run_does(leave_open, emulator):
     """Running, in a living process: the caller knows better."""
     entry = leave_open(Running())
-    [reaped] = release_recorded(Ledger().entries(entry.flow_run_id), Outcome.CANCEL)
+    [reaped] = release_recorded(PrefectLedger().entries(entry.flow_run_id), Release.CANCEL)
 
     assert "released" == reaped.result
     assert entry.flow_run_name in str(reaped)
@@ -164,11 +164,11 @@ def test_a_session_that_the_service_has_closed_is_forgotten(leave_open, emulator
     """The flow's process died between the service's word and the ledger's."""
     entry = leave_open(Running())
     find_session(service, entry.session_id).close()
-    [reaped] = release_recorded([entry], Outcome.CANCEL)
+    [reaped] = release_recorded([entry], Release.CANCEL)
 
     assert "over" == reaped.result
     assert ["close"] == outcomes(emulator)
-    assert Ledger().find(entry.session_id) is None
+    assert PrefectLedger().find(entry.session_id) is None
 
 
 def test_a_session_that_the_service_has_forgotten_is_forgotten(leave_open):
@@ -178,7 +178,7 @@ def test_a_session_that_the_service_has_forgotten_is_forgotten(leave_open):
     [reaped] = reap(entry)
 
     assert "over" == reaped.result
-    assert Ledger().find(session_id) is None
+    assert PrefectLedger().find(session_id) is None
 
 
 def test_a_block_that_is_gone_keeps_the_session_in_the_ledger(leave_open, block):
@@ -189,7 +189,7 @@ def test_a_block_that_is_gone_keeps_the_session_in_the_ledger(leave_open, block)
 
     assert ("kept", True) == (reaped.result, reaped.wants_attention)
     assert block in reaped.reason
-    assert Ledger().find(entry.session_id) is not None
+    assert PrefectLedger().find(entry.session_id) is not None
 
 
 def test_a_block_of_another_instance_keeps_the_session_in_the_ledger(leave_open, emulator):
@@ -199,7 +199,7 @@ def test_a_block_of_another_instance_keeps_the_session_in_the_ledger(leave_open,
 
     assert ("kept", True) == (reaped.result, reaped.wants_attention)
     assert [None] == outcomes(emulator)
-    assert Ledger().find(entry.session_id) is not None
+    assert PrefectLedger().find(entry.session_id) is not None
 
 
 def test_a_refused_key_fails_the_release_and_is_not_told(leave_open, save_block, emulator):
@@ -209,7 +209,7 @@ def test_a_refused_key_fails_the_release_and_is_not_told(leave_open, save_block,
 
     assert ("failed", True) == (reaped.result, reaped.wants_attention)
     assert "revoked-secret" not in str(reaped)
-    assert Ledger().find(entry.session_id) is not None
+    assert PrefectLedger().find(entry.session_id) is not None
 
 
 def test_a_batch_is_released_as_a_session_is(leave_open, service, emulator):

@@ -16,7 +16,7 @@ from prefect_qsession import current_backend, session_flow
 from prefect_qsession.emulator import Answer, Delay, Fault
 from prefect_qsession.exceptions import LedgerUnavailable
 from prefect_qsession.release.guardian import guardian
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.session import flow_run_sessions
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import measure_one, one, outcomes
@@ -91,7 +91,7 @@ def test_a_session_kept_for_an_attempt_that_never_began_is_not_used_by_another_f
     @session_flow(block, backend="ibm_manila")
     def kept() -> None:
         one()
-        flow_run_sessions._kept.set(flow_run_sessions.current_flow_run_session("")._held)
+        flow_run_sessions._waiting.set(flow_run_sessions.current_flow_run_session("")._manager)
         another()
 
     kept()
@@ -205,8 +205,8 @@ def test_an_open_session_is_in_the_ledger_until_it_is_released(session, block, e
     @session(block)
     def one_job() -> str:
         one()
-        [entry] = Ledger().entries(UUID(runtime.flow_run.id))
-        wait_until(lambda: Ledger().find(entry.session_id).beat > 0)
+        [entry] = PrefectLedger().entries(UUID(runtime.flow_run.id))
+        wait_until(lambda: PrefectLedger().find(entry.session_id).beat > 0)
         seen.append(entry)
         return runtime.flow_run.id
 
@@ -216,7 +216,7 @@ def test_an_open_session_is_in_the_ledger_until_it_is_released(session, block, e
     assert UUID(flow_run_id) == entry.flow_run_id == entry.root_flow_run_id
     assert emulator.sessions[0].id == entry.session_id
     assert block == entry.credentials
-    assert [] == Ledger().entries(UUID(flow_run_id))
+    assert [] == PrefectLedger().entries(UUID(flow_run_id))
 
 
 @both_ways
@@ -314,5 +314,5 @@ def test_a_service_that_never_answers_the_release_does_not_hold_the_flow(
 
     assert 60 > time.monotonic() - started
     assert any("may still be open" in record.message for record in caplog.records)
-    [entry] = Ledger().entries()
+    [entry] = PrefectLedger().entries()
     assert emulator.sessions[0].id == entry.session_id

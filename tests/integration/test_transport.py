@@ -34,10 +34,10 @@ from prefect_qsession.ibm.identity import TokenAuth
 from prefect_qsession.ibm.jobs import PAGE
 from prefect_qsession.ibm.preflight import FRESH_SECONDS
 from prefect_qsession.ibm.primitives import ClientPrimitive
-from prefect_qsession.ibm.retry_policy import Patience
+from prefect_qsession.ibm.retry_policy import RetryPolicy
 from prefect_qsession.ibm.service import Runtime, connect
-from prefect_qsession.ibm.transport import PatientAdapter, install
-from prefect_qsession.ibm.workloads import GatewaySession
+from prefect_qsession.ibm.transport import RetryingAdapter, install
+from prefect_qsession.ibm.workloads import TimedWorkload
 from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit
 
@@ -72,13 +72,13 @@ class Line:
         self.access = service_access(self.service, self.account)
         self.time = HandTime()
         # In real seconds: short, but longer than a busy machine takes to answer.
-        self.patience = Patience(
+        self.retry_policy = RetryPolicy(
             connect_seconds=2, read_seconds=1.5, submit_seconds=1.5, token_seconds=1.5
         )
         install(
             self.service,
             self.access,
-            self.patience,
+            self.retry_policy,
             clock=self.time.clock,
             wait=self.time.wait,
         )
@@ -87,7 +87,7 @@ class Line:
     def auth(self) -> TokenAuth:
         """Return another handler that has no token yet."""
         return TokenAuth(
-            self.access, self.patience, clock=self.time.clock, aside=lambda renew: renew()
+            self.access, self.retry_policy, clock=self.time.clock, aside=lambda renew: renew()
         )
 
     def ask(self) -> bool:
@@ -95,12 +95,12 @@ class Line:
         with translated("read the backend"):
             return bool(self.backend.status().operational)
 
-    def open(self) -> GatewaySession:
+    def open(self) -> TimedWorkload:
         """Open a session, as `Runtime` does."""
         with translated("open a session"):
-            return GatewaySession(Session(backend=self.backend))
+            return TimedWorkload(Session(backend=self.backend))
 
-    def submit(self, session: GatewaySession, tags: tuple[str, ...] = ()):
+    def submit(self, session: TimedWorkload, tags: tuple[str, ...] = ()):
         """Submit a job by the client's own primitive."""
         sampler = Sampler(session.client_session)
         sampler.options.environment.job_tags = list(tags)
@@ -146,7 +146,7 @@ def test_every_request_of_a_service_goes_by_our_adapter(emulator, line):
 
     assert 2 == broken.struck
     assert all(
-        isinstance(adapter, PatientAdapter)
+        isinstance(adapter, RetryingAdapter)
         for client in clients
         for adapter in client._session.adapters.values()
     )
@@ -239,7 +239,7 @@ def test_what_is_asked_before_every_job_is_asked_once_per_session(line):
     pub = SamplerPub.coerce(flipped_qubit(5), shots=1)
     usage, status = line.count("/instances/usage"), line.count("/backends/ibm_manila/status")
 
-    def submit(into: GatewaySession) -> tuple[int, int]:
+    def submit(into: TimedWorkload) -> tuple[int, int]:
         primitive.run(into.client_mode, ["a-tag"], [pub])
         return usage.struck, status.struck
 
@@ -277,7 +277,7 @@ def test_an_outage_ends_in_its_own_status_when_the_patience_is_over(line):
         error.value.doubtful,
     )
     assert broken.struck == 1 + len(line.time.pauses)
-    assert line.patience.total_seconds >= sum(line.time.pauses) > 60
+    assert line.retry_policy.total_seconds >= sum(line.time.pauses) > 60
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 501])
@@ -422,7 +422,7 @@ def test_a_service_that_is_down_is_waited_for_and_then_told_of(line):
             error.value.retryable,
             error.value.doubtful,
         )
-        assert line.patience.total_seconds >= sum(line.time.pauses) > 60
+        assert line.retry_policy.total_seconds >= sum(line.time.pauses) > 60
 
 
 def test_a_long_upload_is_not_cut_while_it_moves():
@@ -443,7 +443,7 @@ def test_a_long_upload_is_not_cut_while_it_moves():
         reader = threading.Thread(target=read_slowly, args=(listening,))
         reader.start()
         session = requests.Session()
-        session.mount(url, PatientAdapter(None, Patience(connect_seconds=0.2)))
+        session.mount(url, RetryingAdapter(None, RetryPolicy(connect_seconds=0.2)))
         answer = session.post(f"{url}/jobs", data="x" * pieces * megabyte)
         reader.join()
 
@@ -476,7 +476,9 @@ def wait_until_the_next_second() -> None:
 def test_a_key_that_is_refused_once_is_tried_again(line):
     """Without the identity service requests carry the key itself, and there is no other."""
     line.break_down("/identity/token", Drop())
-    install(line.service, line.access, line.patience, clock=line.time.clock, wait=line.time.wait)
+    install(
+        line.service, line.access, line.retry_policy, clock=line.time.clock, wait=line.time.wait
+    )
     refused = line.break_down("/backends/{name}/status", Answer(401), count=1)
 
     assert line.ask()
@@ -529,7 +531,7 @@ def test_a_token_is_renewed_ahead_of_its_end_by_one_request(line):
 def test_no_request_waits_for_the_renewal_of_a_token(line):
     """It carries the one that is still valid, however long the identity service takes."""
     renewals: list[Callable[[], None]] = []
-    auth = TokenAuth(line.access, line.patience, clock=line.time.clock, aside=renewals.append)
+    auth = TokenAuth(line.access, line.retry_policy, clock=line.time.clock, aside=renewals.append)
     token = signed(auth)
     line.time.now += 2881
     identity = line.count("/identity/token")
@@ -580,7 +582,9 @@ def test_an_identity_service_that_is_down_stalls_no_request(effect, line):
 
 def test_requests_go_on_with_the_key_while_there_is_no_token(line):
     """The service takes it; a new client has no token to start with."""
-    install(line.service, line.access, line.patience, clock=line.time.clock, wait=line.time.wait)
+    install(
+        line.service, line.access, line.retry_policy, clock=line.time.clock, wait=line.time.wait
+    )
     identity = line.break_down("/identity/token", Drop())
 
     line.submit(line.open()).result()

@@ -16,7 +16,7 @@ from prefect.states import Crashed
 from demo.servers import ROOT, PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials
 from prefect_qsession.emulator import TimingSettings
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from tests.harness.waiting import wait_until
 from tests.integration.test_signals import active, start_program
 
@@ -49,7 +49,7 @@ def test_a_crash_starts_the_served_reaper(server, make_emulator):
             assert any("being served" in line for line in serving.stdout)
             process = start_program(block, "decorator", "body")
             wait_until(lambda: active(emulator))
-            [entry] = Ledger().entries()
+            [entry] = PrefectLedger().entries()
             # The guardian first, and the flow's process before it can start another.
             process.send_signal(SIGSTOP)
             children = Path(f"/proc/{process.pid}/task").glob("*/children")
@@ -60,7 +60,7 @@ def test_a_crash_starts_the_served_reaper(server, make_emulator):
             with get_client(sync_client=True) as client:
                 client.set_flow_run_state(entry.flow_run_id, Crashed(), force=True)
             wait_until(lambda: not emulator.sessions[0].accepting_jobs)
-            wait_until(lambda: Ledger().find(entry.session_id) is None)
+            wait_until(lambda: PrefectLedger().find(entry.session_id) is None)
         finally:
             serving.terminate()
 

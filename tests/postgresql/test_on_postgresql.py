@@ -4,7 +4,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from prefect_qsession.release.ledger import Ledger
+from prefect_qsession.release.ledger import PrefectLedger
 from tests.integration.test_ledger import (
     api_ledger,
     test_a_heartbeat_of_what_is_forgotten_does_not_bring_it_back,
@@ -59,9 +59,9 @@ __all__ = [
 
 
 @pytest.fixture
-def ledger() -> Ledger:
+def ledger() -> PrefectLedger:
     """Return the ledger of this server alone, where the contract asks for each of its kinds."""
-    return Ledger()
+    return PrefectLedger()
 
 
 def test_the_server_is_on_postgresql():

@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prefect_qsession.budget.rules import Budget, Kind, Verdict
+from prefect_qsession.budget.rules import Budget, BudgetKind, BudgetStatus
 from prefect_qsession.exceptions import BudgetExceeded
 
 
 def spent_qpu(budget: Budget) -> float:
-    return budget.spent_seconds(Kind.QPU, now=0)
+    return budget.spent_seconds(BudgetKind.QPU, now=0)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_session_time_is_read_and_goes_on_while_a_session_is_active(readings, no
     for session_id, usage, at, is_running in readings:
         budget.read_session(session_id, usage, at, is_running=is_running)
 
-    assert expected == budget.spent_seconds(Kind.SESSION, now)
+    assert expected == budget.spent_seconds(BudgetKind.SESSION, now)
 
 
 def test_no_job_is_asked_for_when_the_session_time_is_spent():
@@ -173,25 +173,25 @@ def test_no_job_is_asked_for_when_the_session_time_is_spent():
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (0, [Verdict.OK, Verdict.OK]),
-        (79.9, [Verdict.OK, Verdict.OK]),
-        (80, [Verdict.WARN, Verdict.OK]),
-        (99.9, [Verdict.WARN, Verdict.OK]),
-        (100, [Verdict.WARN, Verdict.EXCEEDED]),
-        (200, [Verdict.WARN, Verdict.EXCEEDED]),
+        (0, [BudgetStatus.OK, BudgetStatus.OK]),
+        (79.9, [BudgetStatus.OK, BudgetStatus.OK]),
+        (80, [BudgetStatus.WARN, BudgetStatus.OK]),
+        (99.9, [BudgetStatus.WARN, BudgetStatus.OK]),
+        (100, [BudgetStatus.WARN, BudgetStatus.EXCEEDED]),
+        (200, [BudgetStatus.WARN, BudgetStatus.EXCEEDED]),
     ],
 )
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_verdict_warns_once_for_each_kind_and_refuses_always(kind, seconds, expected):
+@pytest.mark.parametrize("kind", list(BudgetKind))
+def test_a_status_warns_once_for_each_kind_and_refuses_always(kind, seconds, expected):
     """At four fifths of the cap, and at the cap."""
     budget = Budget(100, 100)
-    budget.charge("a", "job-a", seconds if kind is Kind.QPU else 0)
-    if kind is Kind.SESSION:
+    budget.charge("a", "job-a", seconds if kind is BudgetKind.QPU else 0)
+    if kind is BudgetKind.SESSION:
         budget.read_session("s1", seconds, at=0, is_running=False)
-    [other] = set(Kind) - {kind}
+    [other] = set(BudgetKind) - {kind}
 
-    assert expected == [budget.verdict(kind, now=0), budget.verdict(kind, now=0)]
-    assert Verdict.OK is budget.verdict(other, now=0)
+    assert expected == [budget.status(kind, now=0), budget.status(kind, now=0)]
+    assert BudgetStatus.OK is budget.status(other, now=0)
 
 
 def test_one_of_many_threads_is_warned():
@@ -199,9 +199,9 @@ def test_one_of_many_threads_is_warned():
     budget = Budget(100, None)
     budget.charge("a", "job-a", 90)
     with ThreadPoolExecutor(16) as threads:
-        verdicts = list(threads.map(lambda _: budget.verdict(Kind.QPU, now=0), range(200)))
+        statuses = list(threads.map(lambda _: budget.status(BudgetKind.QPU, now=0), range(200)))
 
-    assert 1 == verdicts.count(Verdict.WARN)
+    assert 1 == statuses.count(BudgetStatus.WARN)
 
 
 def test_without_caps_everything_is_allowed_and_still_counted():
@@ -209,7 +209,7 @@ def test_without_caps_everything_is_allowed_and_still_counted():
     budget = Budget(None, None)
     budget.charge("a", "job-a", 1e9)
 
-    assert Verdict.OK is budget.verdict(Kind.QPU, now=0)
+    assert BudgetStatus.OK is budget.status(BudgetKind.QPU, now=0)
     assert 1e9 == spent_qpu(budget)
     assert (False, None) == (budget.wants_reading(0), budget.session_seconds_left(0))
 
@@ -249,7 +249,7 @@ def test_a_warning_that_another_process_gives_is_given_once():
     """Whoever finds out first."""
     budget = Budget(100, None)
 
-    assert budget.take_warning(Kind.QPU)
-    assert not budget.take_warning(Kind.QPU)
+    assert budget.take_warning(BudgetKind.QPU)
+    assert not budget.take_warning(BudgetKind.QPU)
     budget.charge("a", "job-a", 90)
-    assert Verdict.OK is budget.verdict(Kind.QPU, now=0)
+    assert BudgetStatus.OK is budget.status(BudgetKind.QPU, now=0)

@@ -15,7 +15,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from prefect_qsession.prefect_api.clients import RETRIES, _trust, impatient_client
+from prefect_qsession.prefect_api.clients import RETRIES, _trust, short_timeout_client
 
 pytestmark = pytest.mark.usefixtures("_somewhere")
 
@@ -31,7 +31,7 @@ def test_inside_there_are_few_retries_and_outside_as_many_as_were_set():
     """Also where settings change between two clients, and the second time."""
     for often in (7, 9, 9):
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: often}):
-            with impatient_client():
+            with short_timeout_client():
                 assert RETRIES == PREFECT_CLIENT_MAX_RETRIES.value()
             assert often == PREFECT_CLIENT_MAX_RETRIES.value()
 
@@ -40,9 +40,9 @@ def test_settings_are_made_once_for_all_clients():
     """Also for one inside another: a monitor keeps one, and beats by another."""
     seen = []
     for _ in range(2):
-        with impatient_client():
+        with short_timeout_client():
             seen.append(get_current_settings())
-            with impatient_client():
+            with short_timeout_client():
                 seen.append(get_current_settings())
 
     assert 1 == len({id(settings) for settings in seen})
@@ -51,14 +51,14 @@ def test_settings_are_made_once_for_all_clients():
 def test_all_other_settings_are_those_of_now():
     """What was kept of earlier settings is not used for later ones."""
     for level in ("DEBUG", "ERROR"):
-        with temporary_settings({PREFECT_LOGGING_LEVEL: level}), impatient_client():
+        with temporary_settings({PREFECT_LOGGING_LEVEL: level}), short_timeout_client():
             assert level == PREFECT_LOGGING_LEVEL.value()
 
 
 def test_each_client_is_the_callers_own():
     """One that is closed closes no other."""
-    with impatient_client() as first:
-        with impatient_client() as second:
+    with short_timeout_client() as first:
+        with short_timeout_client() as second:
             assert first is not second
         assert not first._client.is_closed
 
@@ -75,7 +75,7 @@ def test_it_trusts_whom_the_settings_trust(tmp_path):
     }
     contexts = {}
     for name, settings in trusted.items():
-        with temporary_settings(settings), impatient_client() as client:
+        with temporary_settings(settings), short_timeout_client() as client:
             contexts[name] = client._client._transport._pool._ssl_context
 
     assert len(contexts["certifi"].get_ca_certs()) > 1

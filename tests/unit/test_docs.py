@@ -4,7 +4,7 @@ import pytest
 
 from docs.diagrams import DIAGRAMS, PICTURES
 from docs.results import DOCS, SHOWN, with_results
-from prefect_qsession.states import SessionEvent, SessionState
+from prefect_qsession.states import SessionState, Trigger
 
 
 @pytest.mark.parametrize("name", DIAGRAMS)
@@ -13,12 +13,12 @@ def test_a_diagram_is_drawn_from_what_the_code_says_now(name):
     assert DIAGRAMS[name]() == (PICTURES / f"{name}.svg").read_text()
 
 
-def test_every_state_and_event_of_a_session_is_in_its_diagram():
+def test_every_state_and_trigger_of_a_session_is_in_its_diagram():
     """A new row of the table has its place in the picture."""
     drawing = DIAGRAMS["session_states"]()
 
     assert [] == [state for state in SessionState if f">{state}<" not in drawing]
-    assert [] == [event for event in SessionEvent if event not in drawing]
+    assert [] == [trigger for trigger in Trigger if trigger not in drawing]
 
 
 def test_every_page_is_linked_from_the_index():

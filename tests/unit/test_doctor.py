@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.options import SessionOptions
 from prefect_qsession.config.tested import NEWEST_TESTED_CLIENT
-from prefect_qsession.doctor import Standing
+from prefect_qsession.doctor import CheckStanding
 from prefect_qsession.doctor.findings import (
     judge_clocks,
     judge_heartbeat_automation,
@@ -24,7 +24,7 @@ from prefect_qsession.ibm.codes import LONGEST_BATCH_SECONDS
 from prefect_qsession.ibm.records import InstanceDetails
 from prefect_qsession.settings import QSessionSettings
 
-OK, WARNING, PROBLEM, SKIPPED = Standing
+OK, WARNING, PROBLEM, SKIPPED = CheckStanding
 
 
 def instance_of(plan, consumed_seconds=0, limit_seconds=None, *, limit_reached=False):

@@ -35,7 +35,7 @@ from samplomatic import ChangeBasis, InjectNoise, Tag, Twirl, build
 
 from flows.ansatz import coupled_cluster
 from prefect_qsession.ibm import internals
-from prefect_qsession.ibm.canonical_form import plain
+from prefect_qsession.ibm.canonical_form import canonical
 from prefect_qsession.ibm.circuits import each_circuit_seen_once
 from prefect_qsession.ibm.fingerprints import fingerprint
 
@@ -301,24 +301,24 @@ CHANGES = {
 def test_a_circuit_that_is_changed_in_place_is_another(change):
     """Nothing is remembered of a circuit between two requests."""
     circuit = changeable()
-    before = plain(circuit)
-    assert before == plain(circuit)
-    assert before == plain(changeable())
+    before = canonical(circuit)
+    assert before == canonical(circuit)
+    assert before == canonical(changeable())
     CHANGES[change](circuit)
 
-    assert before != plain(circuit)
-    assert plain(circuit.copy()) == plain(circuit)
-    assert before == plain(changeable())
+    assert before != canonical(circuit)
+    assert canonical(circuit.copy()) == canonical(circuit)
+    assert before == canonical(changeable())
 
 
 @pytest.mark.parametrize(("length", "unit"), [(11, "dt"), (10, "ns")])
 def test_a_delay_that_is_changed_in_place_is_another(length, unit):
     """Its length and its unit count."""
     circuit = circuit_of(lambda c: c.delay(10, 0))
-    before = plain(circuit)
+    before = canonical(circuit)
     put(circuit, 0, Delay(length, unit), [circuit.qubits[0]])
 
-    assert before != plain(circuit)
+    assert before != canonical(circuit)
 
 
 @pytest.mark.parametrize(
@@ -334,25 +334,25 @@ def test_a_delay_that_is_changed_in_place_is_another(length, unit):
 def test_a_gate_that_is_changed_inside_its_circuit_is_another(change):
     """What is in a gate of one's own counts, down to its definition."""
     circuit = own_gate()
-    before = plain(circuit)
-    assert before == plain(own_gate())
+    before = canonical(circuit)
+    assert before == canonical(own_gate())
     change(circuit.data[0].operation)
 
-    assert before != plain(circuit)
+    assert before != canonical(circuit)
 
 
 def test_a_circuit_is_looked_at_once_in_a_request():
     """The same circuit; one that takes the place of another in memory is looked at itself."""
     circuit, others = changeable(), set()
     with each_circuit_seen_once():
-        before = plain(circuit)
+        before = canonical(circuit)
         circuit.x(0)
-        assert before == plain(circuit)
+        assert before == canonical(circuit)
         for number in range(200):
-            others.add(repr(plain(circuit_of(lambda c, angle=number: c.rz(angle / 100, 0)))))
+            others.add(repr(canonical(circuit_of(lambda c, angle=number: c.rz(angle / 100, 0)))))
 
     assert 200 == len(others)
-    assert before != plain(circuit)
+    assert before != canonical(circuit)
 
 
 def test_what_is_no_instruction_in_a_circuit_makes_it_unlike_any_other(caplog):
@@ -363,7 +363,7 @@ def test_what_is_no_instruction_in_a_circuit_makes_it_unlike_any_other(caplog):
     for operation in (Clifford(XGate()), gate):
         circuit = circuit_of(lambda c, one=operation: c.append(one, [0]))
 
-        assert plain(circuit) != plain(circuit)
+        assert canonical(circuit) != canonical(circuit)
     assert "Clifford" in caplog.text
 
 
@@ -378,14 +378,14 @@ def test_a_copy_of_a_dynamic_circuit_is_the_same():
         with case(case.DEFAULT):
             circuit.y(0)
 
-    assert plain(circuit) == plain(circuit.copy())
+    assert canonical(circuit) == canonical(circuit.copy())
 
 
 def test_a_gate_whose_definition_fails_makes_its_circuit_unlike_any_other():
     """No fingerprint raises what a gate does."""
     circuit = circuit_of(lambda c: c.append(HamiltonianGate(np.eye(2), ANGLE), [0]))
 
-    assert plain(circuit) != plain(circuit)
+    assert canonical(circuit) != canonical(circuit)
 
 
 def test_bits_count_by_their_place():
@@ -395,7 +395,7 @@ def test_bits_count_by_their_place():
     for order in (bits, bits[::-1]):
         circuit = QuantumCircuit(order)
         circuit.x(bits[0])
-        found.append(plain(circuit))
+        found.append(canonical(circuit))
         del circuit
 
     assert found[0] != found[1]
@@ -628,7 +628,7 @@ def everything():
     """Return a fingerprint of each kind of request."""
     estimates = {f"estimate {name}": of_estimator(**row) for name, row in ESTIMATES.items()}
     circuits = {name: of_sampler(circuit_of(edit)) for name, edit in CIRCUITS.items()}
-    sets = {"set": repr(plain({"a", "b", 1, (2, "c")}))}
+    sets = {"set": repr(canonical({"a", "b", 1, (2, "c")}))}
     return {"127": transpiled(), "program": program_of(), **estimates, **circuits, **sets}
 
 
@@ -667,7 +667,7 @@ EQUAL = [
 @pytest.mark.parametrize(("one", "other"), EQUAL)
 def test_equal_values_are_plain_alike(one, other):
     """Whatever library they come from, and however they lie in memory."""
-    assert repr(plain(one)) == repr(plain(other))
+    assert repr(canonical(one)) == repr(canonical(other))
 
 
 DIFFERENT = [
@@ -697,7 +697,7 @@ DIFFERENT = [
 
 def test_different_values_are_plain_differently():
     """Every pair of the table is told apart."""
-    assert len(DIFFERENT) == len({repr(plain(value)) for value in DIFFERENT})
+    assert len(DIFFERENT) == len({repr(canonical(value)) for value in DIFFERENT})
 
 
 class Foreign(Annotation):
@@ -726,7 +726,7 @@ def test_what_is_unknown_is_logged_once(caplog):
         pass
 
     with caplog.at_level(logging.WARNING, logger="prefect.qsession.fingerprints"):
-        plain([Unheard(), Unheard()])
+        canonical([Unheard(), Unheard()])
 
     assert 1 == len(caplog.records)
     assert "Unheard" in caplog.text

@@ -12,9 +12,9 @@ from prefect_qsession.exceptions import (
     SessionNotOpen,
     SessionRefused,
 )
-from prefect_qsession.ibm.records import SessionDetails
-from prefect_qsession.session.lifecycle import SessionLifecycle
-from prefect_qsession.states import Outcome, SessionState
+from prefect_qsession.ibm.records import WorkloadDetails
+from prefect_qsession.session.lifecycle import Lifecycle
+from prefect_qsession.states import Release, SessionState
 
 REASON = "its time was over."
 
@@ -33,7 +33,7 @@ class RecordingSession:
     def cancel(self) -> None:
         self._ask("cancel")
 
-    def details(self) -> SessionDetails:
+    def details(self) -> WorkloadDetails:
         raise NotImplementedError
 
     def _ask(self, what: str) -> None:
@@ -49,16 +49,16 @@ def session() -> RecordingSession:
 
 
 @pytest.fixture
-def lifecycle(session) -> SessionLifecycle[RecordingSession]:
-    return SessionLifecycle(lambda: session)
+def lifecycle(session) -> Lifecycle[RecordingSession]:
+    return Lifecycle(lambda: session)
 
 
 def test_nothing_is_opened_before_it_is_needed():
     """A flow run that submits no job never asks for a session, however it ends."""
     opened: list[RecordingSession] = []
-    lifecycle = SessionLifecycle(lambda: opened.append(RecordingSession()) or opened[-1])
+    lifecycle = Lifecycle(lambda: opened.append(RecordingSession()) or opened[-1])
 
-    assert not lifecycle.release(Outcome.CANCEL)
+    assert not lifecycle.release(Release.CANCEL)
     assert [] == opened
     assert SessionState.CANCELLED == lifecycle.state
 
@@ -73,7 +73,7 @@ def test_every_caller_gets_the_one_session_even_when_many_come_at_once():
         opened.append(RecordingSession())
         return opened[-1]
 
-    lifecycle = SessionLifecycle(open_session)
+    lifecycle = Lifecycle(open_session)
     with ThreadPoolExecutor(8) as threads:
         waiting = [threads.submit(lifecycle.acquire) for _ in range(8)]
         go.set()
@@ -83,7 +83,7 @@ def test_every_caller_gets_the_one_session_even_when_many_come_at_once():
     assert [opened[0]] * 8 == got
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", Release)
 def test_a_session_is_released_as_asked_and_only_once(lifecycle, session, outcome):
     """The first release reaches the service, a second does nothing."""
     lifecycle.acquire()
@@ -96,7 +96,7 @@ def test_a_session_is_released_as_asked_and_only_once(lifecycle, session, outcom
 def test_a_released_session_takes_no_more_jobs(lifecycle):
     """A task that comes too late is told so, with the id of the session."""
     lifecycle.acquire()
-    lifecycle.release(Outcome.CLOSE)
+    lifecycle.release(Release.CLOSE)
 
     with pytest.raises(SessionNotOpen, match="session-1 is closed"):
         lifecycle.acquire()
@@ -108,10 +108,10 @@ def test_a_release_that_is_not_confirmed_can_be_asked_again(lifecycle, session):
     lifecycle.acquire()
 
     with pytest.raises(ServiceUnavailable):
-        lifecycle.release(Outcome.CLOSE)
+        lifecycle.release(Release.CLOSE)
 
     assert SessionState.CLOSING == lifecycle.state
-    assert lifecycle.release(Outcome.CLOSE)
+    assert lifecycle.release(Release.CLOSE)
     assert ["close", "close"] == session.asked
     assert SessionState.CLOSED == lifecycle.state
 
@@ -121,9 +121,9 @@ def test_a_close_that_was_not_confirmed_can_become_a_cancel(lifecycle, session):
     session.failures_left = 1
     lifecycle.acquire()
     with pytest.raises(ServiceUnavailable):
-        lifecycle.release(Outcome.CLOSE)
+        lifecycle.release(Release.CLOSE)
 
-    assert lifecycle.release(Outcome.CANCEL)
+    assert lifecycle.release(Release.CANCEL)
     assert ["close", "cancel"] == session.asked
 
 
@@ -132,13 +132,13 @@ def test_a_cancel_is_never_weakened_to_a_close(lifecycle, session):
     session.failures_left = 1
     lifecycle.acquire()
     with pytest.raises(ServiceUnavailable):
-        lifecycle.release(Outcome.CANCEL)
+        lifecycle.release(Release.CANCEL)
 
-    assert lifecycle.release(Outcome.CLOSE)
+    assert lifecycle.release(Release.CLOSE)
     assert ["cancel", "cancel"] == session.asked
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", Release)
 def test_a_session_released_while_it_is_opened_is_cancelled_by_its_opener(session, outcome):
     """The release does not wait for a request that may hang; the opener cancels what it gets."""
     asked_to_open, answer = threading.Event(), threading.Event()
@@ -148,7 +148,7 @@ def test_a_session_released_while_it_is_opened_is_cancelled_by_its_opener(sessio
         answer.wait()
         return session
 
-    lifecycle = SessionLifecycle(open_session)
+    lifecycle = Lifecycle(open_session)
     with ThreadPoolExecutor(1) as threads:
         opening: Future[RecordingSession] = threads.submit(lifecycle.acquire)
         asked_to_open.wait()
@@ -180,9 +180,9 @@ def test_a_second_release_returns_when_the_first_is_through(lifecycle, session):
     session.close = close_slowly
     lifecycle.acquire()
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(lifecycle.release, Outcome.CLOSE)
+        first = threads.submit(lifecycle.release, Release.CLOSE)
         asked.wait()
-        second = threads.submit(lifecycle.release, Outcome.CLOSE)
+        second = threads.submit(lifecycle.release, Release.CLOSE)
         with pytest.raises(TimeoutError):
             second.result(0.05)
         answer.set()
@@ -201,7 +201,7 @@ def test_a_refused_session_can_be_asked_for_again(session):
             raise answer
         return answer
 
-    lifecycle = SessionLifecycle(open_session)
+    lifecycle = Lifecycle(open_session)
 
     with pytest.raises(SessionRefused):
         lifecycle.acquire()
@@ -215,7 +215,7 @@ def test_a_lost_session_has_nothing_to_release_and_takes_no_jobs(lifecycle, sess
     assert [True, False] == [lifecycle.lose(session, REASON), lifecycle.lose(session, REASON)]
     with pytest.raises(SessionLost, match="session-1"):
         lifecycle.acquire()
-    assert not lifecycle.release(Outcome.CLOSE)
+    assert not lifecycle.release(Release.CLOSE)
     assert [] == session.asked
     assert SessionState.CLOSED == lifecycle.state
 
@@ -228,7 +228,7 @@ def test_a_lost_session_is_opened_anew_as_often_as_allowed():
         opened.append(RecordingSession(f"session-{len(opened) + 1}"))
         return opened[-1]
 
-    lifecycle = SessionLifecycle(open_session, reopenings=2)
+    lifecycle = Lifecycle(open_session, reopenings=2)
     for _ in range(3):
         lifecycle.lose(lifecycle.acquire(), REASON)
 
@@ -239,7 +239,7 @@ def test_a_lost_session_is_opened_anew_as_often_as_allowed():
 
 def test_a_session_that_somebody_released_is_not_opened_anew():
     """They meant it, whatever is allowed."""
-    lifecycle = SessionLifecycle(RecordingSession, reopenings=2)
+    lifecycle = Lifecycle(RecordingSession, reopenings=2)
     lifecycle.lose(lifecycle.acquire(), REASON, for_good=True)
 
     with pytest.raises(SessionLost, match=REASON):
@@ -249,7 +249,7 @@ def test_a_session_that_somebody_released_is_not_opened_anew():
 def test_the_loss_of_an_earlier_session_is_no_news():
     """Two jobs meet the end of a session; the second is told when another one is open already."""
     sessions = iter([RecordingSession("session-1"), RecordingSession("session-2")])
-    lifecycle = SessionLifecycle(lambda: next(sessions), reopenings=1)
+    lifecycle = Lifecycle(lambda: next(sessions), reopenings=1)
     lost = lifecycle.acquire()
     lifecycle.lose(lost, REASON)
     second = lifecycle.acquire()
@@ -268,7 +268,7 @@ def test_a_reopening_that_is_refused_does_not_count():
             raise answer
         return answer
 
-    lifecycle = SessionLifecycle(open_session, reopenings=1)
+    lifecycle = Lifecycle(open_session, reopenings=1)
     lifecycle.lose(lifecycle.acquire(), REASON)
     with pytest.raises(SessionRefused):
         lifecycle.acquire()

@@ -10,19 +10,19 @@ from docs.event_table import EVENTS, with_table
 from prefect_qsession import exceptions
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.reporting.log_lines import line_of
-from prefect_qsession.reporting.prefect_events import LABELS, About, payload, resources
+from prefect_qsession.reporting.prefect_events import LABELS, EventSubject, payload, resources
 from prefect_qsession.reporting.run_events import (
-    HAPPENINGS,
-    BudgetWarning,
-    Happening,
-    JobCancelled,
-    JobCompleted,
-    JobFailed,
-    JobSubmitted,
-    ModeFallback,
-    SessionLeftOpen,
-    SessionOpened,
-    SessionReleased,
+    RUN_EVENTS,
+    BudgetWarningEvent,
+    JobCancelledEvent,
+    JobCompletedEvent,
+    JobFailedEvent,
+    JobSubmittedEvent,
+    LeftOpenEvent,
+    ModeFallbackEvent,
+    OpenedEvent,
+    ReleasedEvent,
+    RunEvent,
     end_of_job,
 )
 from prefect_qsession.states import SessionState
@@ -32,8 +32,8 @@ RUN = UUID("00000000-0000-0000-0000-000000000001")
 
 def test_no_two_facts_share_an_event():
     """A trigger that expects one gets no other."""
-    assert len(HAPPENINGS) == len({kind.event for kind in HAPPENINGS})
-    assert set(Happening.__subclasses__()) == set(HAPPENINGS)
+    assert len(RUN_EVENTS) == len({kind.name for kind in RUN_EVENTS})
+    assert set(RunEvent.__subclasses__()) == set(RUN_EVENTS)
 
 
 def test_the_page_of_events_is_that_of_the_code():
@@ -41,12 +41,12 @@ def test_the_page_of_events_is_that_of_the_code():
     page = EVENTS.read_text()
 
     assert with_table(page) == page
-    assert all(f"`qsession.{kind.event}`" in page for kind in HAPPENINGS)
+    assert all(f"`qsession.{kind.name}`" in page for kind in RUN_EVENTS)
 
 
 def test_labels_are_words_that_some_payload_has():
     """None is left over from a name that has changed."""
-    names = {field.name for kind in HAPPENINGS for field in fields(kind)}
+    names = {field.name for kind in RUN_EVENTS for field in fields(kind)}
 
     assert set() == LABELS - names
 
@@ -54,12 +54,12 @@ def test_labels_are_words_that_some_payload_has():
 @pytest.mark.parametrize(
     ("fact", "level"),
     [
-        (SessionOpened("s1", Mode.SESSION, "ibm_manila", 60), logging.INFO),
-        (SessionReleased("s1", SessionState.CLOSED), logging.INFO),
-        (ModeFallback(Mode.SESSION, Mode.JOB, "1352"), logging.WARNING),
-        (BudgetWarning("qpu_budget", 8.0, 10.0), logging.WARNING),
-        (SessionLeftOpen("s1", "No answer.", 60), logging.ERROR),
-        (JobSubmitted("j1", "s1", "sampler"), logging.DEBUG),
+        (OpenedEvent("s1", Mode.SESSION, "ibm_manila", 60), logging.INFO),
+        (ReleasedEvent("s1", SessionState.CLOSED), logging.INFO),
+        (ModeFallbackEvent(Mode.SESSION, Mode.JOB, "1352"), logging.WARNING),
+        (BudgetWarningEvent("qpu_budget", 8.0, 10.0), logging.WARNING),
+        (LeftOpenEvent("s1", "No answer.", 60), logging.ERROR),
+        (JobSubmittedEvent("j1", "s1", "sampler"), logging.DEBUG),
     ],
 )
 def test_a_fact_is_logged_at_the_level_it_deserves(fact, level):
@@ -72,7 +72,7 @@ def test_a_fact_is_logged_at_the_level_it_deserves(fact, level):
 
 def test_a_line_has_the_ids_and_the_figures():
     """And it is one sentence about one thing."""
-    line = line_of(SessionReleased("s1", SessionState.CANCELLED, usage_seconds=2.25))
+    line = line_of(ReleasedEvent("s1", SessionState.CANCELLED, usage_seconds=2.25))
 
     assert (logging.INFO, "Session s1 is cancelled; usage 2.2 s.") == line
 
@@ -80,12 +80,12 @@ def test_a_line_has_the_ids_and_the_figures():
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (None, JobCompleted("j1")),
+        (None, JobCompletedEvent("j1")),
         (
             exceptions.JobFailed("j1", "s1", "Error code 1517; too hot", code=1517),
-            JobFailed("j1", "", 1517),
+            JobFailedEvent("j1", "", 1517),
         ),
-        (exceptions.JobCancelled("j1", "s1"), JobCancelled("j1", "")),
+        (exceptions.JobCancelled("j1", "s1"), JobCancelledEvent("j1", "")),
     ],
 )
 def test_the_end_of_a_job_is_told_by_its_error(error, expected):
@@ -98,23 +98,23 @@ def test_the_end_of_a_job_is_told_by_its_error(error, expected):
 
 def test_a_payload_has_plain_values_and_only_known_ones():
     """Whatever it holds must become JSON."""
-    fact = SessionReleased("s1", SessionState.CLOSED)
+    fact = ReleasedEvent("s1", SessionState.CLOSED)
 
     assert {"session_id": "s1", "state": "closed", "by": "process"} == payload(fact)
 
 
-ABOUT = About(RUN, "happy-otter", UUID(int=7), "ibm_manila", "s1")
+ABOUT = EventSubject(RUN, "happy-otter", UUID(int=7), "ibm_manila", "s1")
 
 
 @pytest.mark.parametrize(
     ("fact", "roles"),
     [
-        (JobCompleted("j1"), ["job", "session", "flow-run", "deployment", "backend"]),
+        (JobCompletedEvent("j1"), ["job", "session", "flow-run", "deployment", "backend"]),
         (
-            SessionReleased("s1", SessionState.CLOSED),
+            ReleasedEvent("s1", SessionState.CLOSED),
             ["session", "flow-run", "deployment", "backend"],
         ),
-        (BudgetWarning("qpu_budget", 8.0), ["flow-run", "deployment", "backend"]),
+        (BudgetWarningEvent("qpu_budget", 8.0), ["flow-run", "deployment", "backend"]),
     ],
 )
 def test_an_event_is_about_the_narrowest_thing_and_related_to_the_wider_ones(fact, roles):
@@ -124,7 +124,7 @@ def test_an_event_is_about_the_narrowest_thing_and_related_to_the_wider_ones(fac
 
 def test_what_is_not_known_is_not_related():
     """A script's flow run has no deployment."""
-    found = resources(JobCompleted("j1"), About(RUN, "happy-otter"))
+    found = resources(JobCompletedEvent("j1"), EventSubject(RUN, "happy-otter"))
 
     assert ["qsession.job.j1", f"prefect.flow-run.{RUN}"] == [
         it["prefect.resource.id"] for it in found

@@ -12,11 +12,11 @@ from prefect_qsession.exceptions import (
     ServiceUnavailable,
     UnknownBlock,
 )
-from prefect_qsession.ibm.records import SessionDetails
-from prefect_qsession.release.reaping import VERDICTS, FlowRunStanding, Reaper, standing_of
+from prefect_qsession.ibm.records import WorkloadDetails
+from prefect_qsession.release.reaping import DECISIONS, FlowRunStatus, Reaper, flow_run_status
 from prefect_qsession.release.records import FlowRunProgress, Liveness
 from prefect_qsession.release.releasing import Releaser
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 from tests.memory_ledger import THEN, MemoryLedger, make_entry
 
 CLOSE = ("close",) * 6
@@ -69,7 +69,7 @@ class Session:
 
     def details(self):
         state = self.service.states[self.session_id]
-        return SessionDetails(
+        return WorkloadDetails(
             self.session_id,
             backend_name=None,
             state=state,
@@ -131,13 +131,13 @@ def house() -> House:
     return House()
 
 
-@pytest.mark.parametrize("standing", FlowRunStanding, ids=str)
+@pytest.mark.parametrize("standing", FlowRunStatus, ids=str)
 @pytest.mark.parametrize(("process", "silent"), LOOKS)
-def test_the_verdict_on_every_pair_of_flow_run_and_process(standing, process, silent):
+def test_the_decision_on_every_pair_of_flow_run_and_process(standing, process, silent):
     """Each verdict is the one that is written down here, once more."""
     expected = EXPECTED[standing.value][LOOKS.index((process, silent))]
 
-    assert expected == VERDICTS[standing, Liveness(process), silent]
+    assert expected == DECISIONS[standing, Liveness(process), silent]
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_where_a_flow_run_stands(state_type, run_count, expected):
     """Every type of state there is, seen from the second attempt."""
     progress = FlowRunProgress(state_type, run_count)
 
-    assert expected == standing_of(make_entry(attempt=2), progress)
+    assert expected == flow_run_status(make_entry(attempt=2), progress)
 
 
 def test_a_flow_run_that_is_not_there_is_missing():
     """It was deleted, or never in this API."""
-    assert FlowRunStanding.MISSING == standing_of(make_entry(), None)
+    assert FlowRunStatus.MISSING == flow_run_status(make_entry(), None)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_unsaved_credentials_keep_the_session(house):
     house.session("FAILED", credentials=None)
     [reaped] = house.reap()
 
-    assert ("kept", Outcome.CANCEL, True) == (
+    assert ("kept", Release.CANCEL, True) == (
         reaped.result,
         reaped.outcome,
         reaped.wants_attention,
@@ -395,9 +395,9 @@ def test_two_reapers_at_once_do_no_harm(house):
     """The second finds the session closed, or nothing at all."""
     entry = house.session("FAILED")
     first, second = house.releaser, house.releaser
-    results = [first.release(entry, Outcome.CANCEL, "")]
+    results = [first.release(entry, Release.CANCEL, "")]
     house.service.states[entry.session_id] = "closed"
-    results += [second.release(entry, Outcome.CANCEL, "")]
+    results += [second.release(entry, Release.CANCEL, "")]
 
     assert ["released", "over"] == [reaped.result for reaped in results]
     assert {} == house.ledger.kept

@@ -8,12 +8,12 @@ import pytest
 
 from prefect_qsession.ibm.codes import PASSING_CODES, Standing, standing_of
 from prefect_qsession.jobs.reattachment import (
-    ANSWERS,
+    ACTIONS,
     MAX_TAGS,
     OWN_TAGS,
-    Answer,
     JobIdentity,
     Ordinals,
+    ReattachAction,
     best_of,
 )
 
@@ -136,15 +136,15 @@ STATUSES = {
 
 
 @pytest.mark.parametrize(("told", "standing"), list(STATUSES.items()), ids=str)
-def test_the_standing_of_a_job_follows_from_its_status_and_code(told, standing):
+def test_the_status_of_a_job_follows_from_the_clients_and_the_code(told, standing):
     """A failure without a code, or with one that is not known to pass, would happen again."""
     assert standing == standing_of(*told)
 
 
-def test_every_standing_has_an_answer():
+def test_every_status_has_an_action():
     """And every answer is given."""
-    assert set(Standing) == set(ANSWERS)
-    assert set(Answer) == set(ANSWERS.values())
+    assert set(Standing) == set(ACTIONS)
+    assert set(ReattachAction) == set(ACTIONS.values())
 
 
 @pytest.mark.parametrize("standings", list(product(Standing, repeat=2)), ids=" and ".join)
@@ -152,11 +152,11 @@ def test_of_two_jobs_the_better_one_answers(standings):
     """Done before running, running before queued, any of them before an error; else a new one."""
     found = best_of(standings)
 
-    answering = [each for each in standings if ANSWERS[each] is not Answer.SUBMIT]
+    answering = [each for each in standings if ACTIONS[each] is not ReattachAction.SUBMIT]
     if not answering:
         assert found is None
     else:
-        order = list(ANSWERS)
+        order = list(ACTIONS)
         assert min(order.index(each) for each in answering) == order.index(standings[found])
 
 

@@ -18,30 +18,30 @@ from prefect_qsession.reporting.report.tables import job_rows
 from prefect_qsession.reporting.report.timeline import Bar, merged, timeline
 from prefect_qsession.reporting.report.words import duration, plain
 from prefect_qsession.reporting.run_events import (
-    HAPPENINGS,
-    BudgetWarning,
-    JobCancelled,
-    JobCompleted,
-    JobFailed,
-    JobReattached,
-    JobRunning,
-    JobSubmitted,
-    ModeFallback,
-    QueueLong,
-    SessionLeftOpen,
-    SessionLost,
-    SessionOpened,
-    SessionOpening,
-    SessionRefused,
-    SessionReleased,
-    SessionReleasing,
-    SessionStarted,
-    Tracked,
+    RUN_EVENTS,
+    BudgetWarningEvent,
+    JobCancelledEvent,
+    JobCompletedEvent,
+    JobFailedEvent,
+    JobReattachedEvent,
+    JobRunningEvent,
+    JobSubmittedEvent,
+    LeftOpenEvent,
+    LongQueueEvent,
+    LostEvent,
+    ModeFallbackEvent,
+    OpenedEvent,
+    OpeningEvent,
+    RefusedEvent,
+    ReleasedEvent,
+    ReleasingEvent,
+    StartedEvent,
+    TrackedEvent,
 )
-from prefect_qsession.states import Outcome, SessionState
+from prefect_qsession.states import Release, SessionState
 
 BEGAN = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-OPENED = SessionOpened("s1", Mode.SESSION, "ibm_manila", 3600)
+OPENED = OpenedEvent("s1", Mode.SESSION, "ibm_manila", 3600)
 
 
 def after(seconds: float) -> datetime:
@@ -59,14 +59,14 @@ def told(report: RunReport, *facts) -> RunReport:
 
 def iterated(report: RunReport, rounds: int, *, wait: float = 30.0) -> RunReport:
     """Have a report see a session whose first job waits, and so many jobs one after the other."""
-    told(report, (0, SessionOpening()), (1, OPENED))
+    told(report, (0, OpeningEvent()), (1, OPENED))
     for number in range(rounds):
         at = 1 + (wait if number else 0) + 2 * number
         over = 1 + wait + 2 * number + 1
         job = f"job{number}"
-        told(report, (at, JobSubmitted(job, "s1", "estimator")))
-        told(report, (over - 1, JobRunning(job)), (over, JobCompleted(job)))
-        told(report, (over, Tracked({"energy": -1.0 + 1 / (number + 1)}, number + 1, rounds)))
+        told(report, (at, JobSubmittedEvent(job, "s1", "estimator")))
+        told(report, (over - 1, JobRunningEvent(job)), (over, JobCompletedEvent(job)))
+        told(report, (over, TrackedEvent({"energy": -1.0 + 1 / (number + 1)}, number + 1, rounds)))
     return report
 
 
@@ -88,72 +88,76 @@ def pictures(report: RunReport, seconds: float = 100) -> dict[str, ET.Element]:
 
 def test_a_session_starts_when_its_first_job_is_seen_running():
     """The wait is from the submission of its first job."""
-    report = told(RunReport(), (0, SessionOpening()), (1, OPENED))
+    report = told(RunReport(), (0, OpeningEvent()), (1, OPENED))
 
-    report.note(JobSubmitted("a", "s1", "sampler"), after(2))
-    news = report.note(JobRunning("a"), after(44))
+    report.note(JobSubmittedEvent("a", "s1", "sampler"), after(2))
+    news = report.note(JobRunningEvent("a"), after(44))
 
-    assert [SessionStarted("s1", 42.0)] == news
+    assert [StartedEvent("s1", 42.0)] == news
 
 
 def test_a_result_says_as_well_that_the_session_has_started():
     """Not every job is seen running."""
-    report = told(RunReport(), (1, OPENED), (2, JobSubmitted("a", "s1", "sampler")))
+    report = told(RunReport(), (1, OPENED), (2, JobSubmittedEvent("a", "s1", "sampler")))
 
-    assert [SessionStarted("s1", 3.0)] == report.note(JobCompleted("a"), after(5))
+    assert [StartedEvent("s1", 3.0)] == report.note(JobCompletedEvent("a"), after(5))
 
 
-@pytest.mark.parametrize("end", [JobFailed("a", "why"), JobCancelled("a", "why")])
+@pytest.mark.parametrize("end", [JobFailedEvent("a", "why"), JobCancelledEvent("a", "why")])
 def test_a_job_without_a_result_says_nothing_of_the_queue(end):
     """It may have been cancelled while it waited."""
-    report = told(RunReport(), (1, OPENED), (2, JobSubmitted("a", "s1", "sampler")))
+    report = told(RunReport(), (1, OPENED), (2, JobSubmittedEvent("a", "s1", "sampler")))
 
     assert [] == report.note(end, after(5))
 
 
 def test_a_session_starts_once():
     """Later jobs are no news."""
-    report = told(RunReport(), (1, OPENED), (2, JobSubmitted("a", "s1", "sampler")))
-    told(report, (3, JobRunning("a")))
+    report = told(RunReport(), (1, OPENED), (2, JobSubmittedEvent("a", "s1", "sampler")))
+    told(report, (3, JobRunningEvent("a")))
 
-    assert [] == report.note(JobCompleted("a"), after(5))
+    assert [] == report.note(JobCompletedEvent("a"), after(5))
 
 
 @pytest.mark.parametrize(("seconds", "is_news"), [(3601.9, False), (3602.0, True), (9999.0, True)])
 def test_a_queue_is_long_from_an_hour_on(seconds, is_news):
     """Exactly."""
-    report = told(RunReport(), (1, OPENED), (2, JobSubmitted("a", "s1", "sampler")))
+    report = told(RunReport(), (1, OPENED), (2, JobSubmittedEvent("a", "s1", "sampler")))
 
     news = report.look(after(seconds))
 
-    assert ([QueueLong(seconds - 2, session_id="s1")] if is_news else []) == news
+    assert ([LongQueueEvent(seconds - 2, session_id="s1")] if is_news else []) == news
 
 
 def test_a_long_queue_is_told_once():
     """Not at every look."""
-    report = told(RunReport(), (1, OPENED), (2, JobSubmitted("a", "s1", "sampler")))
+    report = told(RunReport(), (1, OPENED), (2, JobSubmittedEvent("a", "s1", "sampler")))
 
     assert [1, 0, 0] == [len(report.look(after(seconds))) for seconds in (4000, 4005, 9000)]
 
 
 def test_job_by_job_each_job_may_queue_long():
     """There is no session that would wait for them."""
-    report = told(RunReport(), (1, SessionOpened("jobs", Mode.JOB, "ibm_manila")))
-    told(report, (2, JobSubmitted("a", "jobs", "sampler")), (4, JobSubmitted("b", "jobs", "x")))
-    told(report, (9, JobRunning("b")))
+    report = told(RunReport(), (1, OpenedEvent("jobs", Mode.JOB, "ibm_manila")))
+    told(
+        report,
+        (2, JobSubmittedEvent("a", "jobs", "sampler")),
+        (4, JobSubmittedEvent("b", "jobs", "x")),
+    )
+    told(report, (9, JobRunningEvent("b")))
 
-    assert [QueueLong(3998.0, job_id="a")] == report.look(after(4000))
+    assert [LongQueueEvent(3998.0, job_id="a")] == report.look(after(4000))
 
 
 @pytest.mark.parametrize(
     ("facts", "wants"),
     [
         ([], False),
-        ([SessionOpening()], False),
-        ([SessionOpening(), OPENED], False),
-        ([OPENED, JobSubmitted("a", "s1", "x")], True),
-        ([OPENED, JobSubmitted("a", "s1", "x"), JobRunning("a")], False),
-        ([OPENED, JobSubmitted("a", "s1", "x"), SessionLost("s1", "why")], False),
+        ([OpeningEvent()], False),
+        ([OpeningEvent(), OPENED], False),
+        ([OPENED, JobSubmittedEvent("a", "s1", "x")], True),
+        ([OPENED, JobSubmittedEvent("a", "s1", "x"), JobRunningEvent("a")], False),
+        ([OPENED, JobSubmittedEvent("a", "s1", "x"), LostEvent("s1", "why")], False),
     ],
 )
 def test_time_alone_matters_only_while_something_queues(facts, wants):
@@ -164,11 +168,11 @@ def test_time_alone_matters_only_while_something_queues(facts, wants):
 
 
 ENDS = {
-    SessionLost("s1", "maintenance"): Stage.LOST,
-    SessionReleasing("s1", Outcome.CLOSE): Stage.RELEASING,
-    SessionReleased("s1", SessionState.CLOSED): Stage.CLOSED,
-    SessionReleased("s1", SessionState.CANCELLED): Stage.CANCELLED,
-    SessionLeftOpen("s1", "no answer", 3600): Stage.LEFT_OPEN,
+    LostEvent("s1", "maintenance"): Stage.LOST,
+    ReleasingEvent("s1", Release.CLOSE): Stage.RELEASING,
+    ReleasedEvent("s1", SessionState.CLOSED): Stage.CLOSED,
+    ReleasedEvent("s1", SessionState.CANCELLED): Stage.CANCELLED,
+    LeftOpenEvent("s1", "no answer", 3600): Stage.LEFT_OPEN,
 }
 
 
@@ -182,7 +186,7 @@ def test_every_end_of_a_session_is_a_stage(fact):
 
 def test_a_session_that_was_refused_is_shown_with_the_reason():
     """Nothing else would tell on the run's page why there is none."""
-    report = told(RunReport(), (0, SessionOpening()), (2, SessionRefused("no | such\nplan")))
+    report = told(RunReport(), (0, OpeningEvent()), (2, RefusedEvent("no | such\nplan")))
 
     assert "**refused**" in text_of(report)
     assert "The session is refused: no \\| such plan" in text_of(report)
@@ -190,33 +194,33 @@ def test_a_session_that_was_refused_is_shown_with_the_reason():
 
 def test_a_session_opened_anew_is_another_one():
     """Each with its own life."""
-    report = told(RunReport(), (0, SessionOpening()), (1, OPENED), (9, SessionLost("s1", "why")))
-    told(report, (10, SessionOpening()), (11, SessionOpened("s2", Mode.SESSION, "ibm_manila")))
+    report = told(RunReport(), (0, OpeningEvent()), (1, OPENED), (9, LostEvent("s1", "why")))
+    told(report, (10, OpeningEvent()), (11, OpenedEvent("s2", Mode.SESSION, "ibm_manila")))
 
     assert [("s1", "lost"), ("s2", "queued")] == [
         (life.session_id, str(life.stage)) for life in report.sessions
     ]
 
 
-@pytest.mark.parametrize("kind", HAPPENINGS, ids=lambda kind: kind.event)
+@pytest.mark.parametrize("kind", RUN_EVENTS, ids=lambda kind: kind.name)
 def test_a_fact_about_what_is_not_known_changes_nothing_else(kind):
     """The report begins when it begins, and never raises."""
     examples = {
         **{type(fact): fact for fact in ENDS},
-        SessionOpening: SessionOpening(),
-        SessionOpened: OPENED,
-        SessionRefused: SessionRefused("why"),
-        SessionStarted: SessionStarted("s1", 1.0),
-        ModeFallback: ModeFallback(Mode.SESSION, Mode.BATCH, "why"),
-        QueueLong: QueueLong(3600.0, "s1"),
-        BudgetWarning: BudgetWarning("qpu_budget", 8.0, 10.0),
-        JobSubmitted: JobSubmitted("a", "s1", "sampler"),
-        JobReattached: JobReattached("a", "sampler"),
-        JobRunning: JobRunning("a"),
-        JobCompleted: JobCompleted("a"),
-        JobFailed: JobFailed("a", "why"),
-        JobCancelled: JobCancelled("a", "why"),
-        Tracked: Tracked({"energy": -1.0}, 1, 3),
+        OpeningEvent: OpeningEvent(),
+        OpenedEvent: OPENED,
+        RefusedEvent: RefusedEvent("why"),
+        StartedEvent: StartedEvent("s1", 1.0),
+        ModeFallbackEvent: ModeFallbackEvent(Mode.SESSION, Mode.BATCH, "why"),
+        LongQueueEvent: LongQueueEvent(3600.0, "s1"),
+        BudgetWarningEvent: BudgetWarningEvent("qpu_budget", 8.0, 10.0),
+        JobSubmittedEvent: JobSubmittedEvent("a", "s1", "sampler"),
+        JobReattachedEvent: JobReattachedEvent("a", "sampler"),
+        JobRunningEvent: JobRunningEvent("a"),
+        JobCompletedEvent: JobCompletedEvent("a"),
+        JobFailedEvent: JobFailedEvent("a", "why"),
+        JobCancelledEvent: JobCancelledEvent("a", "why"),
+        TrackedEvent: TrackedEvent({"energy": -1.0}, 1, 3),
     }
 
     assert text_of(told(RunReport(), (0, examples[kind]))).startswith("# Session report\n\n**")
@@ -230,8 +234,8 @@ def test_the_report_says_what_there_is_to_say():
     report = iterated(RunReport(), 5)
     for number in range(4):
         report.charged(f"job{number}", 1.5)
-    told(report, (50, SessionReleasing("s1", Outcome.CLOSE)))
-    told(report, (51, SessionReleased("s1", SessionState.CLOSED, usage_seconds=12.0)))
+    told(report, (50, ReleasingEvent("s1", Release.CLOSE)))
+    told(report, (51, ReleasedEvent("s1", SessionState.CLOSED, usage_seconds=12.0)))
     report.budgets = [BudgetUse("QPU budget", 6.0, 60.0)]
 
     rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text_of(report), re.MULTILINE))
@@ -262,8 +266,8 @@ def test_jobs_that_run_together_would_have_queued_together():
     """A gradient of forty jobs is one round."""
     report = told(RunReport(), (1, OPENED))
     for number in range(40):
-        told(report, (2, JobSubmitted(f"job{number}", "s1", "estimator")))
-    told(report, *((40, JobCompleted(f"job{number}")) for number in range(40)))
+        told(report, (2, JobSubmittedEvent(f"job{number}", "s1", "estimator")))
+    told(report, *((40, JobCompletedEvent(f"job{number}")) for number in range(40)))
 
     assert "Saved" not in text_of(report)
 
@@ -276,8 +280,10 @@ def test_without_a_queue_nothing_to_speak_of_was_saved():
 def test_a_fallback_says_which_mode_and_why():
     """In the table and, with the service's words, below it."""
     report = RunReport(asked_mode=Mode.AUTO)
-    told(report, (0, SessionOpening()), (1, ModeFallback(Mode.SESSION, Mode.BATCH, "Code 1352.")))
-    told(report, (2, SessionOpened("b1", Mode.BATCH, "ibm_manila", 600)))
+    told(
+        report, (0, OpeningEvent()), (1, ModeFallbackEvent(Mode.SESSION, Mode.BATCH, "Code 1352."))
+    )
+    told(report, (2, OpenedEvent("b1", Mode.BATCH, "ibm_manila", 600)))
 
     assert "| Mode | batch, because the plan refused a session |" in text_of(report)
     assert "Why not a session: Code 1352." in text_of(report)
@@ -285,7 +291,9 @@ def test_a_fallback_says_which_mode_and_why():
 
 def test_a_job_taken_up_from_an_earlier_attempt_is_counted_apart():
     """It is not paid again, and not drawn as if it had run now."""
-    report = told(RunReport(), (1, JobReattached("a", "estimator")), (2, JobCompleted("a")))
+    report = told(
+        RunReport(), (1, JobReattachedEvent("a", "estimator")), (2, JobCompletedEvent("a"))
+    )
 
     assert "1 taken up from an earlier attempt, not paid again" in text_of(report)
     assert ["earlier"] == [row["attempt"] for row in job_rows(report)]
@@ -295,13 +303,13 @@ def test_a_start_that_is_told_late_stands_where_it_belongs():
     """Workers tell it after the flow's process has told of the end, by a clock of their own."""
     report = told(
         RunReport(),
-        (0, SessionOpening()),
+        (0, OpeningEvent()),
         (1, OPENED),
-        (9, SessionReleasing("s1", Outcome.CLOSE)),
-        (10, SessionReleased("s1", SessionState.CLOSED)),
-        (2, JobSubmitted("a", "s1", "sampler")),
-        (5, JobRunning("a")),
-        (12, JobCompleted("a")),
+        (9, ReleasingEvent("s1", Release.CLOSE)),
+        (10, ReleasedEvent("s1", SessionState.CLOSED)),
+        (2, JobSubmittedEvent("a", "s1", "sampler")),
+        (5, JobRunningEvent("a")),
+        (12, JobCompletedEvent("a")),
     )
 
     [life] = report.sessions
@@ -316,9 +324,9 @@ def test_iterations_of_workers_are_counted_as_they_arrive():
     """A worker knows of no other's, so it gives them no number."""
     report = told(
         RunReport(),
-        (1, Tracked({}, None, 4)),
-        (2, Tracked({"energy": -1.0})),
-        (3, Tracked({"energy": -1.5})),
+        (1, TrackedEvent({}, None, 4)),
+        (2, TrackedEvent({"energy": -1.0})),
+        (3, TrackedEvent({"energy": -1.5})),
     )
 
     assert 50.0 == report.progress
@@ -331,8 +339,8 @@ PAGE = "https://quantum.cloud.ibm.com/workloads/s1"
 @pytest.mark.parametrize("page", [None, PAGE])
 def test_links_are_only_where_they_lead_somewhere(page):
     """To the session's and the job's own page at IBM; nowhere for the emulator."""
-    opened = SessionOpened("s1", Mode.SESSION, "ibm_manila", 3600, page)
-    report = told(RunReport(), (1, opened), (2, JobSubmitted("a", "s1", "estimator")))
+    opened = OpenedEvent("s1", Mode.SESSION, "ibm_manila", 3600, page)
+    report = told(RunReport(), (1, opened), (2, JobSubmittedEvent("a", "s1", "estimator")))
 
     links = re.findall(r"\]\((https:[^)]*)\)", text_of(report))
 
@@ -342,9 +350,9 @@ def test_links_are_only_where_they_lead_somewhere(page):
 
 def test_sessions_of_earlier_attempts_are_not_forgotten():
     """A later attempt has a report of its own, in the place of theirs."""
-    first = told(RunReport(), (1, OPENED), (5, SessionReleased("s1", SessionState.CLOSED)))
+    first = told(RunReport(), (1, OPENED), (5, ReleasedEvent("s1", SessionState.CLOSED)))
     second = RunReport(earlier=first.summary())
-    told(second, (9, SessionOpened("s2", Mode.SESSION, "ibm_manila")))
+    told(second, (9, OpenedEvent("s2", Mode.SESSION, "ibm_manila")))
 
     assert "| `s1` | session | ibm_manila | closed |  |" in text_of(second)
     assert ["s1", "s2"] == [it["session_id"] for it in second.summary()]
@@ -357,7 +365,7 @@ def test_sessions_of_earlier_attempts_are_not_forgotten():
 )
 def test_progress_is_known_where_the_number_of_iterations_is(iteration, total, percent):
     """And never beyond the end."""
-    report = told(RunReport(), (1, Tracked({}, iteration, total)))
+    report = told(RunReport(), (1, TrackedEvent({}, iteration, total)))
 
     assert percent == report.progress
 
@@ -368,8 +376,8 @@ def test_progress_is_known_where_the_number_of_iterations_is(iteration, total, p
 def test_the_timeline_has_a_bar_for_each_stage_as_long_as_it_lasted():
     """In their order, from the left to the right."""
     report = iterated(RunReport(), 2)
-    told(report, (40, SessionReleasing("s1", Outcome.CLOSE)))
-    told(report, (41, SessionReleased("s1", SessionState.CLOSED)))
+    told(report, (40, ReleasingEvent("s1", Release.CLOSE)))
+    told(report, (41, ReleasedEvent("s1", SessionState.CLOSED)))
 
     svg = pictures(report)["State timeline"]
 
@@ -423,7 +431,7 @@ def test_a_run_of_ten_thousand_iterations_is_still_a_small_report():
     for iteration in range(10_000):
         value = -5.0 if iteration == 1234 else 7.0 if iteration == 4321 else 1.0
         series.add(iteration, value)
-        told(report, (iteration, Tracked({"energy": value}, iteration, 10_000)))
+        told(report, (iteration, TrackedEvent({"energy": value}, iteration, 10_000)))
 
     values = [value for _, value in series.points]
     assert len(series.points) <= MOST_POINTS
@@ -447,7 +455,7 @@ def test_before_anything_happened_there_is_no_picture():
 
 def test_names_are_text_in_a_picture_whatever_they_contain():
     """A user's name for a number is no markup."""
-    report = told(RunReport(), (1, Tracked({"<b>&": 1.0}, 1, None)))
+    report = told(RunReport(), (1, TrackedEvent({"<b>&": 1.0}, 1, None)))
 
     assert "<b>&" in [element.text for element in pictures(report)["Convergence of <b>&"]]
 

@@ -8,12 +8,12 @@ from requests import Response, exceptions
 
 from prefect_qsession.ibm.retry_policy import (
     IDEMPOTENT,
-    Patience,
+    RetryPolicy,
     may_have_been_done,
     pause_before_repeat,
 )
 
-PATIENCE = Patience(total_seconds=90, first_pause_seconds=1, longest_pause_seconds=8)
+PATIENCE = RetryPolicy(total_seconds=90, first_pause_seconds=1, longest_pause_seconds=8)
 METHODS = sorted(IDEMPOTENT | {"POST"})
 NO_POOL = None
 
@@ -69,7 +69,7 @@ def pause(method="GET", outcome=BUSY, tries=1, elapsed=0.0, chance=0.5) -> float
         outcome,
         tries=tries,
         elapsed_seconds=elapsed,
-        patience=PATIENCE,
+        retry_policy=PATIENCE,
         chance=chance,
     )
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from prefect_qsession.exceptions import IllegalTransition
-from prefect_qsession.states import FINAL, TRANSITIONS, Outcome, SessionEvent, SessionState, advance
+from prefect_qsession.states import FINAL, TRANSITIONS, Release, SessionState, Trigger, advance
 
 LEGAL = {
     ("unopened", "open"): "opening",
@@ -30,16 +30,16 @@ LEGAL = {
 
 
 @pytest.mark.parametrize(
-    ("state", "event"), list(itertools.product(SessionState, SessionEvent)), ids=str
+    ("state", "trigger"), list(itertools.product(SessionState, Trigger)), ids=str
 )
-def test_every_pair_of_state_and_event_leads_where_the_design_says(state, event):
-    """A legal event leads to the one state that is written down here, an illegal one raises."""
-    expected = LEGAL.get((state.value, event.value))
+def test_every_pair_of_state_and_trigger_leads_where_the_design_says(state, trigger):
+    """A legal trigger leads to the one state that is written down here, an illegal one raises."""
+    expected = LEGAL.get((state.value, trigger.value))
     if expected is None:
-        with pytest.raises(IllegalTransition, match=f"{state} cannot {event}"):
-            advance(state, event)
+        with pytest.raises(IllegalTransition, match=f"{state} cannot {trigger}"):
+            advance(state, trigger)
     else:
-        assert expected == advance(state, event)
+        assert expected == advance(state, trigger)
 
 
 def test_nothing_leaves_a_final_state():
@@ -48,7 +48,7 @@ def test_nothing_leaves_a_final_state():
 
 
 def test_every_state_can_still_come_to_an_end():
-    """From every state some sequence of events leads to a final one."""
+    """From every state some sequence of triggers leads to a final one."""
     ends = set(FINAL)
     for _ in SessionState:
         ends |= {state for (state, _), target in TRANSITIONS.items() if target in ends}
@@ -56,11 +56,11 @@ def test_every_state_can_still_come_to_an_end():
     assert set(SessionState) == ends
 
 
-@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("outcome", Release)
 def test_an_open_session_waits_for_its_release_to_be_confirmed(outcome):
     """The request alone leads to no final state."""
-    in_progress = advance(SessionState.OPEN, outcome.event)
+    in_progress = advance(SessionState.OPEN, outcome.trigger)
 
     assert outcome.in_progress == in_progress
     assert not in_progress.is_final
-    assert advance(in_progress, SessionEvent.CONFIRMED).is_final
+    assert advance(in_progress, Trigger.CONFIRMED).is_final

@@ -17,7 +17,7 @@ from prefect_qsession.exceptions import GuardianUnavailable
 from prefect_qsession.release.guardian import messages
 from prefect_qsession.release.guardian.process import SidecarProcess
 from prefect_qsession.release.records import Ward
-from prefect_qsession.states import Outcome
+from prefect_qsession.states import Release
 
 ANSWER_SECONDS = 3.0
 """For an answer of a sidecar that runs."""
@@ -67,7 +67,7 @@ class Guardian:
             if not self._tell(message):
                 self._start()
 
-    def change(self, session_id: str, outcome: Outcome) -> None:
+    def change(self, session_id: str, outcome: Release) -> None:
         """
         Have a guarded session released in another way; one that is not guarded is left alone.
 

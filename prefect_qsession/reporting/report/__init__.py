@@ -1,6 +1,6 @@
 """
 The session report: what a flow run's session, jobs and numbers look like to whoever watches it.
 
-Pure: `RunReport` is fed facts with their times, the rest turns it into text and pictures. It
+Pure: `RunReport` takes events and their times, the rest turns it into text and pictures. It
 knows neither Prefect nor the service, and does no I/O.
 """

@@ -37,7 +37,7 @@ class JobStage(StrEnum):
 
 
 @dataclass
-class SessionLife:
+class WorkloadHistory:
     """One session, batch, or way to submit single jobs, from its opening to its end."""
 
     changes: list[tuple[Stage, datetime]]
@@ -77,7 +77,7 @@ class SessionLife:
 
 
 @dataclass
-class JobLife:
+class JobHistory:
     """One job, from when it was submitted or taken up until its end is known here."""
 
     job_id: str

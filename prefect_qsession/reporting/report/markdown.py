@@ -6,7 +6,7 @@ from datetime import datetime
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.reporting.report.curve import curve
-from prefect_qsession.reporting.report.histories import JobStage, SessionLife, Stage
+from prefect_qsession.reporting.report.histories import JobStage, Stage, WorkloadHistory
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.savings import savings
 from prefect_qsession.reporting.report.tables import job_page
@@ -39,30 +39,30 @@ def _sections(report: RunReport, now: datetime) -> Iterator[str]:
 
 
 def _headline(report: RunReport, now: datetime) -> str:
-    life = report.current
-    stage = f"**{_stage(life)}**" if life else "**no session yet**"
+    history = report.current
+    stage = f"**{_stage(history)}**" if history else "**no session yet**"
     iteration = "" if report.iteration is None else f" · iteration {report.iteration}"
     if iteration and report.total:
         iteration += f" of {report.total} at the most"
     return f"{stage}{iteration} · as of {now:%H:%M:%S} UTC"
 
 
-def _stage(life: SessionLife) -> str:
-    if life.mode is Mode.JOB and life.stage is Stage.ACTIVE:
+def _stage(history: WorkloadHistory) -> str:
+    if history.mode is Mode.JOB and history.stage is Stage.ACTIVE:
         return "job by job"
-    return str(life.stage)
+    return str(history.stage)
 
 
 def _rows(report: RunReport, now: datetime) -> Iterator[tuple[str, str]]:
-    life = report.current
-    if life is not None:
-        yield from _session_rows(report, life, now)
+    history = report.current
+    if history is not None:
+        yield from _session_rows(report, history, now)
     yield "Jobs", _jobs(report)
     charged = [job.charged_seconds for job in report.jobs.values() if job.charged_seconds]
     if charged:
         yield "QPU time", f"{sum(charged):.1f} s, charged for {count(len(charged), 'job')}"
-    if life is not None:
-        yield from _session_time(report, life, now)
+    if history is not None:
+        yield from _session_time(report, history, now)
     for use in report.budgets:
         share = use.spent_seconds / use.cap_seconds
         spent = f"{use.spent_seconds:.1f} s of {duration(use.cap_seconds)}"
@@ -71,45 +71,47 @@ def _rows(report: RunReport, now: datetime) -> Iterator[tuple[str, str]]:
         yield "Saved against job mode", saved[0]
 
 
-def _session_rows(report: RunReport, life: SessionLife, now: datetime) -> Iterator[tuple[str, str]]:
-    if life.session_id and life.mode is not Mode.JOB:
-        yield str(life.mode).capitalize(), _linked(life.session_id, life.page)
-    yield "Mode", _mode(report, life)
-    if life.backend:
-        yield "Backend", life.backend
-    yield from _queue(report, life, now)
+def _session_rows(
+    report: RunReport, history: WorkloadHistory, now: datetime
+) -> Iterator[tuple[str, str]]:
+    if history.session_id and history.mode is not Mode.JOB:
+        yield str(history.mode).capitalize(), _linked(history.session_id, history.page)
+    yield "Mode", _mode(report, history)
+    if history.backend:
+        yield "Backend", history.backend
+    yield from _queue(report, history, now)
 
 
-def _mode(report: RunReport, life: SessionLife) -> str:
+def _mode(report: RunReport, history: WorkloadHistory) -> str:
     asked = report.asked_mode
-    if life.mode is None:
+    if history.mode is None:
         return f"{asked}, as asked for"
     if report.refusals:
         refused = ", ".join(f"a {it.mode}" for it in report.refusals)
-        return f"{life.mode}, because the plan refused {refused}"
+        return f"{history.mode}, because the plan refused {refused}"
     why = "the first that the plan allows" if asked is Mode.AUTO else "as asked for"
-    return f"{life.mode}, {why}"
+    return f"{history.mode}, {why}"
 
 
 def _notes(report: RunReport) -> Iterator[str]:
     """Say what is longer than a cell, which V1 of the UI cuts off."""
     for it in report.refusals:
         yield f"Why not a {it.mode}: {plain(it.reason)}"
-    for life in report.sessions:
-        if life.reason:
-            name = f"Session `{life.session_id}`" if life.session_id else "The session"
-            yield f"{name} is {life.stage}: {plain(life.reason)}"
+    for history in report.sessions:
+        if history.reason:
+            name = f"Session `{history.session_id}`" if history.session_id else "The session"
+            yield f"{name} is {history.stage}: {plain(history.reason)}"
     if saved := savings(report):
         yield f"*{saved[1]}*"
 
 
-def _queue(report: RunReport, life: SessionLife, now: datetime) -> Iterator[tuple[str, str]]:
-    if life.queue_seconds is not None:
-        yield "Queue wait", f"{duration(life.queue_seconds)} until its first job started"
-    elif life.stage is Stage.QUEUED and life.first_job_at is not None:
-        waits = duration((now - life.first_job_at).total_seconds())
+def _queue(report: RunReport, history: WorkloadHistory, now: datetime) -> Iterator[tuple[str, str]]:
+    if history.queue_seconds is not None:
+        yield "Queue wait", f"{duration(history.queue_seconds)} until its first job started"
+    elif history.stage is Stage.QUEUED and history.first_job_at is not None:
+        waits = duration((now - history.first_job_at).total_seconds())
         yield "Queue wait", f"{waits} so far"
-    elif life.mode is Mode.JOB:
+    elif history.mode is Mode.JOB:
         waits_of = [
             (job.running_at - job.at).total_seconds()
             for job in report.jobs.values()
@@ -129,18 +131,20 @@ def _jobs(report: RunReport) -> str:
     return ": ".join(filter(None, (str(len(report.jobs)), ", ".join(said))))
 
 
-def _session_time(report: RunReport, life: SessionLife, now: datetime) -> Iterator[tuple[str, str]]:
+def _session_time(
+    report: RunReport, history: WorkloadHistory, now: datetime
+) -> Iterator[tuple[str, str]]:
     known = [it.usage_seconds for it in report.sessions if it.usage_seconds is not None]
-    active_since = life.since(Stage.ACTIVE)
+    active_since = history.since(Stage.ACTIVE)
     if known:
         yield "Session time", f"{sum(known):.1f} s billed, by the service's count"
-    elif active_since and not life.stage.is_over and life.mode is Mode.SESSION:
+    elif active_since and not history.stage.is_over and history.mode is Mode.SESSION:
         active = duration((now - active_since).total_seconds())
         yield "Session time", f"{active} since its first job started; the service counts exactly"
 
 
 def _latest_jobs(report: RunReport) -> Iterator[str]:
-    pages = {life.session_id: life.page for life in report.sessions}
+    pages = {history.session_id: history.page for history in report.sessions}
     yield "| latest jobs | program | state | QPU |"
     yield "|---|---|---|---|"
     for job in reversed(list(report.jobs.values())[-LATEST_JOBS:]):

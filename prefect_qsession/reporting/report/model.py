@@ -1,20 +1,20 @@
-"""What is known of a flow run's sessions, jobs and numbers, as its happenings tell it."""
+"""What is known of a flow run's sessions, jobs and numbers, as its events tell it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import singledispatchmethod
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting import run_events as told
+from prefect_qsession.reporting import run_events as events
 from prefect_qsession.reporting.report.histories import (
     BudgetUse,
-    JobLife,
+    JobHistory,
     JobStage,
-    SessionLife,
     Stage,
+    WorkloadHistory,
 )
 from prefect_qsession.reporting.report.series import Series
-from prefect_qsession.reporting.run_events import Happening
+from prefect_qsession.reporting.run_events import RunEvent
 from prefect_qsession.states import SessionState
 
 LONG_QUEUE_SECONDS = 3600.0
@@ -31,10 +31,10 @@ class RunReport:
 
     asked_mode: Mode = Mode.SESSION
     long_queue_seconds: float = LONG_QUEUE_SECONDS
-    sessions: list[SessionLife] = field(default_factory=list)
-    jobs: dict[str, JobLife] = field(default_factory=dict)
+    sessions: list[WorkloadHistory] = field(default_factory=list)
+    jobs: dict[str, JobHistory] = field(default_factory=dict)
     """By their ids, in their order."""
-    refusals: list[told.ModeFallback] = field(default_factory=list)
+    refusals: list[events.ModeFallbackEvent] = field(default_factory=list)
     series: dict[str, Series] = field(default_factory=dict)
     """By the names that `track` was given."""
     iteration: int | None = None
@@ -48,7 +48,7 @@ class RunReport:
     """Since when something waits of which it was told that it waits long."""
 
     @property
-    def current(self) -> SessionLife | None:
+    def current(self) -> WorkloadHistory | None:
         """The latest session."""
         return self.sessions[-1] if self.sessions else None
 
@@ -68,38 +68,38 @@ class RunReport:
         """Return the sessions in short, those of earlier attempts first, to be kept as text."""
         return self.earlier + [
             {
-                "session_id": life.session_id,
-                "mode": str(life.mode),
-                "backend": life.backend or "",
-                "stage": str(life.stage),
-                "usage": "" if life.usage_seconds is None else f"{life.usage_seconds:.1f}",
+                "session_id": history.session_id,
+                "mode": str(history.mode),
+                "backend": history.backend or "",
+                "stage": str(history.stage),
+                "usage": "" if history.usage_seconds is None else f"{history.usage_seconds:.1f}",
             }
-            for life in self.sessions
-            if life.session_id
+            for history in self.sessions
+            if history.session_id
         ]
 
-    # -- facts
+    # -- events
 
-    def note(self, happening: Happening, at: datetime) -> list[Happening]:
-        """Take in a fact of that time; return what follows from it that is news, too."""
-        self._note(happening, at)
-        return self._first_start(happening, at)
+    def note(self, event: RunEvent, at: datetime) -> list[RunEvent]:
+        """Take in an event of that time; return those that follow from it."""
+        self._note(event, at)
+        return self._first_start(event, at)
 
-    def look(self, now: datetime) -> list[Happening]:
-        """Return what is news only because time has passed."""
-        news: list[Happening] = []
+    def look(self, now: datetime) -> list[RunEvent]:
+        """Return what happens only because time has passed."""
+        found: list[RunEvent] = []
         for session_id, job_id, since in self._queueing():
             waited = (now - since).total_seconds()
             if waited >= self.long_queue_seconds and since not in self._long_since:
                 self._long_since.add(since)
-                news.append(told.QueueLong(waited, session_id, job_id))
-        return news
+                found.append(events.LongQueueEvent(waited, session_id, job_id))
+        return found
 
     def session_seen(self, session_id: str, usage_seconds: float | None) -> None:
         """Take in what the service says of a session's usage."""
-        for life in self.sessions:
-            if life.session_id == session_id and usage_seconds is not None:
-                life.usage_seconds = usage_seconds
+        for history in self.sessions:
+            if history.session_id == session_id and usage_seconds is not None:
+                history.usage_seconds = usage_seconds
 
     def charged(self, job_id: str, seconds: float) -> None:
         """Take in what a job was charged."""
@@ -107,65 +107,65 @@ class RunReport:
             job.charged_seconds = seconds
 
     @singledispatchmethod
-    def _note(self, happening: Happening, at: datetime) -> None:
-        """Of other kinds of fact nothing is shown here."""
+    def _note(self, event: RunEvent, at: datetime) -> None:
+        """Of other kinds nothing is shown here."""
 
     @_note.register
-    def _(self, _it: told.SessionOpening, at: datetime) -> None:
-        self.sessions.append(SessionLife([(Stage.OPENING, at)]))
+    def _(self, _it: events.OpeningEvent, at: datetime) -> None:
+        self.sessions.append(WorkloadHistory([(Stage.OPENING, at)]))
 
     @_note.register
-    def _(self, it: told.ModeFallback, _at: datetime) -> None:
+    def _(self, it: events.ModeFallbackEvent, _at: datetime) -> None:
         self.refusals.append(it)
 
     @_note.register
-    def _(self, it: told.SessionRefused, at: datetime) -> None:
-        if life := self.current:
-            life.changes.append((Stage.REFUSED, at))
-            life.reason = it.reason
+    def _(self, it: events.RefusedEvent, at: datetime) -> None:
+        if history := self.current:
+            history.changes.append((Stage.REFUSED, at))
+            history.reason = it.reason
 
     @_note.register
-    def _(self, it: told.SessionOpened, at: datetime) -> None:
-        life = self.current
-        if life is None or life.stage is not Stage.OPENING:
-            life = SessionLife([])
-            self.sessions.append(life)
-        life.session_id, life.mode, life.backend, life.page = (
+    def _(self, it: events.OpenedEvent, at: datetime) -> None:
+        history = self.current
+        if history is None or history.stage is not Stage.OPENING:
+            history = WorkloadHistory([])
+            self.sessions.append(history)
+        history.session_id, history.mode, history.backend, history.page = (
             it.session_id,
             it.mode,
             it.backend,
             it.page,
         )
         # Where each job queues by itself, there is no first one to wait for.
-        life.changes.append((Stage.ACTIVE if it.mode is Mode.JOB else Stage.QUEUED, at))
+        history.changes.append((Stage.ACTIVE if it.mode is Mode.JOB else Stage.QUEUED, at))
 
     @_note.register
-    def _(self, it: told.SessionStarted, at: datetime) -> None:
-        if life := self._session(it.session_id):
-            life.queue_seconds = it.queue_seconds
-            life.start(at)
+    def _(self, it: events.StartedEvent, at: datetime) -> None:
+        if history := self._session(it.session_id):
+            history.queue_seconds = it.queue_seconds
+            history.start(at)
 
     @_note.register
-    def _(self, it: told.SessionLost, at: datetime) -> None:
+    def _(self, it: events.LostEvent, at: datetime) -> None:
         self._end(it.session_id, Stage.LOST, at, it.reason)
 
     @_note.register
-    def _(self, it: told.SessionReleasing, at: datetime) -> None:
+    def _(self, it: events.ReleasingEvent, at: datetime) -> None:
         self._end(it.session_id, Stage.RELEASING, at)
 
     @_note.register
-    def _(self, it: told.SessionLeftOpen, at: datetime) -> None:
+    def _(self, it: events.LeftOpenEvent, at: datetime) -> None:
         self._end(it.session_id, Stage.LEFT_OPEN, at, it.reason)
 
     @_note.register
-    def _(self, it: told.SessionReleased, at: datetime) -> None:
+    def _(self, it: events.ReleasedEvent, at: datetime) -> None:
         closed = it.state is SessionState.CLOSED
         self._end(it.session_id, Stage.CLOSED if closed else Stage.CANCELLED, at, it.reason)
         self.session_seen(it.session_id, it.usage_seconds)
 
     @_note.register
-    def _(self, it: told.JobSubmitted, at: datetime) -> None:
-        self.jobs[it.job_id] = JobLife(
+    def _(self, it: events.JobSubmittedEvent, at: datetime) -> None:
+        self.jobs[it.job_id] = JobHistory(
             it.job_id,
             it.program,
             at,
@@ -173,33 +173,33 @@ class RunReport:
             begins_round=not self._under_way,
         )
         self._under_way.add(it.job_id)
-        if (life := self._session(it.session_id)) and life.first_job_at is None:
-            life.first_job_at = at
+        if (history := self._session(it.session_id)) and history.first_job_at is None:
+            history.first_job_at = at
 
     @_note.register
-    def _(self, it: told.JobReattached, at: datetime) -> None:
-        known = self.jobs.setdefault(it.job_id, JobLife(it.job_id, it.program, at))
+    def _(self, it: events.JobReattachedEvent, at: datetime) -> None:
+        known = self.jobs.setdefault(it.job_id, JobHistory(it.job_id, it.program, at))
         known.is_reattached = True
 
     @_note.register
-    def _(self, it: told.JobRunning, at: datetime) -> None:
+    def _(self, it: events.JobRunningEvent, at: datetime) -> None:
         if job := self.jobs.get(it.job_id):
             job.stage, job.running_at = JobStage.RUNNING, at
 
     @_note.register
-    def _(self, it: told.JobCompleted, at: datetime) -> None:
+    def _(self, it: events.JobCompletedEvent, at: datetime) -> None:
         self._job_over(it.job_id, JobStage.COMPLETED, at)
 
     @_note.register
-    def _(self, it: told.JobFailed, at: datetime) -> None:
+    def _(self, it: events.JobFailedEvent, at: datetime) -> None:
         self._job_over(it.job_id, JobStage.FAILED, at)
 
     @_note.register
-    def _(self, it: told.JobCancelled, at: datetime) -> None:
+    def _(self, it: events.JobCancelledEvent, at: datetime) -> None:
         self._job_over(it.job_id, JobStage.CANCELLED, at)
 
     @_note.register
-    def _(self, it: told.Tracked, _at: datetime) -> None:
+    def _(self, it: events.TrackedEvent, _at: datetime) -> None:
         number = it.iteration
         if number is None and it.values:
             # Of a worker's, which knows nothing of the others.
@@ -212,41 +212,43 @@ class RunReport:
 
     # -- what follows
 
-    def _first_start(self, happening: Happening, at: datetime) -> list[Happening]:
+    def _first_start(self, event: RunEvent, at: datetime) -> list[RunEvent]:
         """Return that a session has started, if its first job is the first to be seen running."""
-        if not isinstance(happening, told.JobRunning | told.JobCompleted):
+        if not isinstance(event, events.JobRunningEvent | events.JobCompletedEvent):
             return []
-        job = self.jobs.get(happening.job_id)
-        life = self._session(job.session_id) if job and not job.is_reattached else None
-        return self.started(life, at) if life else []
+        job = self.jobs.get(event.job_id)
+        history = self._session(job.session_id) if job and not job.is_reattached else None
+        return self.started(history, at) if history else []
 
-    def started(self, life: SessionLife, at: datetime) -> list[Happening]:
+    def started(self, history: WorkloadHistory, at: datetime) -> list[RunEvent]:
         """Return that a session is seen to have started, unless that is known."""
-        if not life.may_start or life.first_job_at is None or life.session_id is None:
+        if not history.may_start or history.first_job_at is None or history.session_id is None:
             return []
-        return [told.SessionStarted(life.session_id, (at - life.first_job_at).total_seconds())]
+        return [
+            events.StartedEvent(history.session_id, (at - history.first_job_at).total_seconds())
+        ]
 
     def _queueing(self) -> list[tuple[str | None, str | None, datetime]]:
         """Return what waits in the queue, a session or jobs without one, and since when."""
-        life = self.current
-        if life is None:
+        history = self.current
+        if history is None:
             return []
-        if life.mode is Mode.JOB:
+        if history.mode is Mode.JOB:
             waiting = (self.jobs[job_id] for job_id in self._under_way)
             return [(None, it.job_id, it.at) for it in waiting if it.stage is JobStage.SUBMITTED]
-        if life.stage is Stage.QUEUED and life.first_job_at is not None:
-            return [(life.session_id, None, life.first_job_at)]
+        if history.stage is Stage.QUEUED and history.first_job_at is not None:
+            return [(history.session_id, None, history.first_job_at)]
         return []
 
-    def _session(self, session_id: str | None) -> SessionLife | None:
-        found = (life for life in reversed(self.sessions) if life.session_id == session_id)
+    def _session(self, session_id: str | None) -> WorkloadHistory | None:
+        found = (history for history in reversed(self.sessions) if history.session_id == session_id)
         return next(found, None)
 
     def _end(self, session_id: str, stage: Stage, at: datetime, reason: str | None = None) -> None:
-        life = self._session(session_id)
-        if life is not None and life.stage is not stage:
-            life.changes.append((stage, at))
-            life.reason = reason or life.reason
+        history = self._session(session_id)
+        if history is not None and history.stage is not stage:
+            history.changes.append((stage, at))
+            history.reason = reason or history.reason
 
     def _job_over(self, job_id: str, stage: JobStage, at: datetime) -> None:
         if job := self.jobs.get(job_id):

@@ -18,9 +18,9 @@ def savings(report: RunReport) -> tuple[str, str] | None:
     the session's first job did, which the next ones might not have: a queue has its hours.
     """
     waits = [
-        life.queue_seconds
-        for life in report.sessions
-        if life.mode is Mode.SESSION and life.queue_seconds is not None
+        history.queue_seconds
+        for history in report.sessions
+        if history.mode is Mode.SESSION and history.queue_seconds is not None
     ]
     rounds = sum(job.begins_round for job in report.jobs.values())
     spared = rounds - len(waits)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from prefect_qsession.reporting.report.histories import JobLife
+from prefect_qsession.reporting.report.histories import JobHistory
 from prefect_qsession.reporting.report.model import RunReport
 
 MOST_ROWS = 1000
@@ -12,11 +12,11 @@ MOST_ROWS = 1000
 
 def job_rows(report: RunReport) -> list[dict[str, Any]]:
     """Return the latest jobs, in their order."""
-    pages = {life.session_id: life.page for life in report.sessions}
+    pages = {history.session_id: history.page for history in report.sessions}
     return [_row(job, pages.get(job.session_id)) for job in list(report.jobs.values())[-MOST_ROWS:]]
 
 
-def _row(job: JobLife, page: str | None) -> dict[str, Any]:
+def _row(job: JobHistory, page: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "job": job.job_id,
         "state": str(job.stage),
@@ -40,5 +40,5 @@ def _clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
-def _seconds(job: JobLife) -> float | None:
+def _seconds(job: JobHistory) -> float | None:
     return None if job.over_at is None else round((job.over_at - job.at).total_seconds(), 2)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from prefect_qsession.config.modes import Mode
-from prefect_qsession.reporting.report.histories import JobLife, JobStage, SessionLife, Stage
+from prefect_qsession.reporting.report.histories import JobHistory, JobStage, Stage, WorkloadHistory
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.svg import BLUE, LEFT, RIGHT, WIDTH, Picture, time_ticks
 from prefect_qsession.reporting.report.words import duration
@@ -66,8 +66,8 @@ def timeline(report: RunReport, now: datetime) -> Picture | None:
     picture.text(LEFT - 10, SESSION_TOP + 15, "session", "end")
     picture.text(LEFT - 10, JOBS_TOP + 15, "jobs", "end")
     shown: dict[str, str] = {}
-    for life in report.sessions:
-        _draw_session(picture, life, x, end, shown)
+    for history in report.sessions:
+        _draw_session(picture, history, x, end, shown)
     for bar in merged(_job_bars(report, x, end)):
         picture.rectangle(bar.left, JOBS_TOP, bar.right - bar.left - 0.5, LANE, bar.colour, 0.85)
     _draw_legend(picture, shown)
@@ -89,34 +89,34 @@ def merged(bars: Iterable[Bar]) -> Iterator[Bar]:
 
 
 def _began(report: RunReport) -> datetime | None:
-    times = [life.changes[0][1] for life in report.sessions if life.changes]
+    times = [history.changes[0][1] for history in report.sessions if history.changes]
     times += [next(iter(report.jobs.values())).at] if report.jobs else []
     return min(times, default=None)
 
 
 def _end(report: RunReport, now: datetime) -> datetime:
     """Return where the picture ends: now, or when all was over."""
-    life = report.current
-    return life.changes[-1][1] if life and life.stage.is_over else now
+    history = report.current
+    return history.changes[-1][1] if history and history.stage.is_over else now
 
 
 def _draw_session(
-    picture: Picture, life: SessionLife, x: X, end: datetime, shown: dict[str, str]
+    picture: Picture, history: WorkloadHistory, x: X, end: datetime, shown: dict[str, str]
 ) -> None:
-    untils = [at for _, at in life.changes[1:]] + [end]
-    for (stage, since), until in zip(life.changes, untils, strict=True):
+    untils = [at for _, at in history.changes[1:]] + [end]
+    for (stage, since), until in zip(history.changes, untils, strict=True):
         if colour := MARKS.get(stage):
             picture.rectangle(x(since) - 2, SESSION_TOP - 4, 4, LANE + 8, colour)
             shown[str(stage)] = colour
-        elif life.mode is not Mode.JOB:
+        elif history.mode is not Mode.JOB:
             colour = COLOURS[stage]
             picture.rectangle(x(since), SESSION_TOP, x(until) - x(since), LANE, colour)
             shown[str(stage)] = colour
 
 
 def _job_bars(report: RunReport, x: X, end: datetime) -> Iterator[Bar]:
-    started = {life.session_id: life.since(Stage.ACTIVE) for life in report.sessions}
-    queued = {life.session_id for life in report.sessions if life.stage is Stage.QUEUED}
+    started = {history.session_id: history.since(Stage.ACTIVE) for history in report.sessions}
+    queued = {history.session_id for history in report.sessions if history.stage is Stage.QUEUED}
     for job in report.jobs.values():
         # Submitted before this report began.
         if job.session_id is None:
@@ -130,7 +130,7 @@ def _job_bars(report: RunReport, x: X, end: datetime) -> Iterator[Bar]:
             yield Bar(x(since), x(over), RED if job.stage is JobStage.FAILED else BLUE)
 
 
-def _left_queue(job: JobLife, started: datetime | None, *, is_queued: bool) -> datetime | None:
+def _left_queue(job: JobHistory, started: datetime | None, *, is_queued: bool) -> datetime | None:
     """Return when a job left the queue, as far as it is known; None if it has not."""
     if started:
         # Jobs hardly queue in it; they are only seen running a little later.
