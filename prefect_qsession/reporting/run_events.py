@@ -253,24 +253,5 @@ class TrackedEvent(RunEvent):
     total: int | None = None
 
 
-RUN_EVENTS: tuple[type[RunEvent], ...] = (
-    OpeningEvent,
-    ModeFallbackEvent,
-    RefusedEvent,
-    OpenedEvent,
-    LongQueueEvent,
-    StartedEvent,
-    LostEvent,
-    ReleasingEvent,
-    ReleasedEvent,
-    LeftOpenEvent,
-    BudgetWarningEvent,
-    JobSubmittedEvent,
-    JobReattachedEvent,
-    JobRunningEvent,
-    JobCompletedEvent,
-    JobFailedEvent,
-    JobCancelledEvent,
-    TrackedEvent,
-)
+RUN_EVENTS: tuple[type[RunEvent], ...] = tuple(RunEvent.__subclasses__())
 """The contract, whole, in the order of a session's life."""
