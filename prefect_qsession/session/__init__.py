@@ -1,1 +1,1 @@
-"""The session of a flow run: its life, how it opens, is held and found."""
+"""The session of a flow run: its life, how it opens, is managed and found."""
