@@ -8,8 +8,8 @@ from prefect.flow_engine import run_flow
 from prefect.states import Paused, Scheduled
 
 from prefect_qsession import current_backend, sampler, session_flow
-from prefect_qsession.adapters.gateway import internals
 from prefect_qsession.emulator import Answer, Delay, Drop, Fault
+from prefect_qsession.ibm import internals
 from tests.integration.conftest import flipped_qubit, one, outcomes
 from tests.integration.session_flows import Boom, both_ways
 
