@@ -28,17 +28,17 @@ from tests.harness.waiting import wait_until
 HAPPEN = """
 import sys
 from uuid import UUID
-from prefect_qsession.reporting.prefect_events import About, announce
+from prefect_qsession.reporting.prefect_events import EventSubject, announce
 from prefect_qsession.reporting import run_events as told
 from prefect_qsession.states import SessionState
 
-about = About(UUID(sys.argv[1]), "a-run")
-announce(told.SessionReleased("kept", SessionState.CLOSED), about)
-announce(told.SessionReleased("failed", SessionState.CANCELLED), about)
-by_guardian = told.SessionReleased("crashed", SessionState.CANCELLED, by=told.ReleasedBy.GUARDIAN)
+about = EventSubject(UUID(sys.argv[1]), "a-run")
+announce(told.ReleasedEvent("kept", SessionState.CLOSED), about)
+announce(told.ReleasedEvent("failed", SessionState.CANCELLED), about)
+by_guardian = told.ReleasedEvent("crashed", SessionState.CANCELLED, by=told.ReleasedBy.GUARDIAN)
 announce(by_guardian, about)
-announce(told.BudgetWarning("qpu_budget", 480.0, 600.0), about)
-announce(told.QueueLong(3700.0, session_id="queued"), about)
+announce(told.BudgetWarningEvent("qpu_budget", 480.0, 600.0), about)
+announce(told.LongQueueEvent(3700.0, session_id="queued"), about)
 """
 
 
