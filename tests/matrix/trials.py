@@ -47,7 +47,7 @@ class Places:
 
     def _make(self, name: PlaceName) -> Place:
         environment = self.server.environment() | SETTINGS
-        directory = self._directory / name.name.lower()
+        directory = self._directory / name.name.lower().replace("_", "-")
         if name is PlaceName.SCRIPT:
             log = self._directory / "fork-server.log"
             fork_server = self._resources.enter_context(ForkServer(environment, log))
