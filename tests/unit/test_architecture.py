@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md says what the code says."""
+"""ARCHITECTURE.md and the first change in CONTRIBUTING.md say what the code says."""
 
 import ast
 import inspect
@@ -20,6 +20,7 @@ from tests.unit.test_names import CLASSES
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "prefect_qsession"
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 MOST_LINES = 150
 
@@ -202,3 +203,23 @@ def test_what_guards_a_name_that_is_not_public_is_there():
     assert guards
     assert [] == [name for name in guards if name not in TESTS]
     assert [] == [name for name in files if not (ROOT / name).exists()]
+
+
+FIRST_CHANGE = CONTRIBUTING.partition("## Your first change")[2].partition("\n## ")[0]
+QUOTES = re.findall(r"`([\w/.]+)`:?\n\n   ```\w*\n(.*?)\n   ```", FIRST_CHANGE, re.DOTALL)
+
+
+def test_the_first_change_quotes_what_it_touches():
+    """A test, code, a page and the changelog."""
+    assert ["CHANGELOG.md", "docs", "prefect_qsession", "tests"] == sorted(
+        {path.partition("/")[0] for path, _ in QUOTES}
+    )
+
+
+@pytest.mark.parametrize(("path", "quote"), QUOTES, ids=[path for path, _ in QUOTES])
+def test_the_first_change_is_in_the_files_that_it_names(path, quote):
+    """Word for word, if not at the same depth."""
+    lines = [line.strip() for line in (ROOT / path).read_text().splitlines()]
+    quoted = [line.strip() for line in quote.splitlines() if line.strip() != "..."]
+
+    assert [] == [line for line in quoted if line not in lines]
