@@ -1,8 +1,10 @@
 """Draw the diagrams of the documentation from what the code says: `python -m docs.diagrams`."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from docs.architecture import INTERPLAYS, holders, interplay
 from docs.drawing import Drawing, Point
 from prefect_qsession.states import FINAL, TRANSITIONS, SessionState
 
@@ -62,7 +64,11 @@ def _kind(state: SessionState) -> str:
     return "good" if state is _S.CLOSED else "bad"
 
 
-DIAGRAMS: dict[str, Callable[[], str]] = {"session_states": session_states}
+DIAGRAMS: dict[str, Callable[[], str]] = {
+    "session_states": session_states,
+    "who_holds_whom": holders,
+    **{name: partial(interplay, drawn) for name, drawn in INTERPLAYS.items()},
+}
 """The name of each file, and what draws it."""
 
 

@@ -39,13 +39,17 @@ class Point:
 class Drawing:
     """A drawing of a given size, to which things are added from the back to the front."""
 
-    def __init__(self, width: float, height: float, title: str) -> None:
+    def __init__(
+        self, width: float, height: float, title: str, box_width: float = BOX_WIDTH
+    ) -> None:
+        self._box_width = box_width
         self._parts = [_HEAD.format(width=width, height=height, title=escape(title))]
         self._labels: list[str] = []
 
     def box(self, at: Point, words: str, kind: str = "plain") -> None:
         """Draw a box around its middle, with words in it."""
-        self.bar(Point(at.x - BOX_WIDTH / 2, at.y - BOX_HEIGHT / 2), BOX_WIDTH, BOX_HEIGHT, kind)
+        corner = Point(at.x - self._box_width / 2, at.y - BOX_HEIGHT / 2)
+        self.bar(corner, self._box_width, BOX_HEIGHT, kind)
         self._parts.append(_words(Point(at.x, at.y + 5), words, ""))
 
     def bar(self, corner: Point, width: float, height: float, kind: str = "plain") -> None:
@@ -71,7 +75,7 @@ class Drawing:
         middle = Point((start.x + end.x) / 2, (start.y + end.y) / 2)
         side = Point(down / length, -across / length)
         control = Point(middle.x + side.x * bend * 2, middle.y + side.y * bend * 2)
-        tail, tip = _edge(start, control), _edge(end, control)
+        tail, tip = self._edge(start, control), self._edge(end, control)
         self._parts.append(
             f'<path d="M{tail.x:.1f} {tail.y:.1f}Q{control.x:.1f} {control.y:.1f}'
             f' {tip.x:.1f} {tip.y:.1f}" class="arrow"/>'
@@ -82,6 +86,12 @@ class Drawing:
             first * tail.y + second * control.y + third * tip.y + 4,
         )
         self.write(place, words)
+
+    def step(self, start: Point, end: Point, *, dashed: bool = False) -> None:
+        """Draw a straight arrow from place to place; from one to itself, by way of its right."""
+        way = f"L{end.x:.1f} {end.y:.1f}" if start != end else "h28v14h-26"
+        dashes = ' stroke-dasharray="5 4"' if dashed else ""
+        self._parts.append(f'<path d="M{start.x:.1f} {start.y:.1f}{way}" class="arrow"{dashes}/>')
 
     def loop(self, at: Point, words: str) -> None:
         """Draw an arrow from a box to itself, below it."""
@@ -100,14 +110,13 @@ class Drawing:
         """Return the drawing as a file of its own."""
         return "\n".join([*self._parts, *self._labels, "</svg>\n"])
 
+    def _edge(self, box: Point, towards: Point) -> Point:
+        """Return where a line from a box's middle leaves the box."""
+        across, down = towards.x - box.x, towards.y - box.y
+        reach = max(abs(across) / (self._box_width / 2 + 3), abs(down) / (BOX_HEIGHT / 2 + 3))
+        return Point(box.x + across / reach, box.y + down / reach)
+
 
 def _words(at: Point, words: str, kind: str) -> str:
     attribute = f' class="{kind}"' if kind else ""
     return f'<text x="{at.x:.1f}" y="{at.y:.1f}"{attribute}>{escape(words)}</text>'
-
-
-def _edge(box: Point, towards: Point) -> Point:
-    """Return where a line from a box's middle leaves the box."""
-    across, down = towards.x - box.x, towards.y - box.y
-    reach = max(abs(across) / (BOX_WIDTH / 2 + 3), abs(down) / (BOX_HEIGHT / 2 + 3))
-    return Point(box.x + across / reach, box.y + down / reach)
