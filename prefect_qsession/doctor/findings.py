@@ -18,11 +18,6 @@ from prefect_qsession.ibm.records import InstanceDetails
 
 CLOCK_TOLERANCE = timedelta(seconds=30)
 
-WHY_NOT_NEWER = {
-    "fastapi": "Prefect's server does not start with newer ones.",
-    "sqlalchemy": "With newer ones Prefect's server schedules no flow run.",
-}
-
 
 class CheckStanding(StrEnum):
     """How a part stands."""
@@ -82,8 +77,7 @@ def judge_version(requirement: Requirement, installed: str | None) -> Finding:
                 f"environment, or pip install '{name}=={NEWEST_TESTED_CLIENT}.*'",
             )
         return ok(name, installed)
-    why = f" {WHY_NOT_NEWER[name]}" if name in WHY_NOT_NEWER else ""
-    return problem(name, f"{installed}, but {wanted} is needed.{why}", advice)
+    return problem(name, f"{installed}, but {wanted} is needed", advice)
 
 
 def judge_server_version(server: str, client: str) -> Finding:

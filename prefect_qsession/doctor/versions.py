@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 
 from prefect_qsession.doctor.findings import Finding, judge_version, ok
 
-ALWAYS_TOLD = ("prefect", "qiskit", "qiskit-ibm-runtime", "fastapi", "sqlalchemy")
-"""What a report of a fault is of no use without, and what is known to break Prefect."""
+ALWAYS_TOLD = ("prefect", "qiskit", "qiskit-ibm-runtime")
+"""What a report of a fault is of no use without."""
 
 
 def check_versions() -> Iterator[Finding]:

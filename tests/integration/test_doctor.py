@@ -83,7 +83,7 @@ def test_where_all_is_well_the_doctor_says_so(doctor, account):
         for check, finding in findings.items()
         if check not in ("reaper", "lost heartbeats")
     }
-    assert {"prefect", "qiskit-ibm-runtime", "fastapi", "sqlalchemy"} <= set(findings)
+    assert {"prefect", "qiskit", "qiskit-ibm-runtime"} <= set(findings)
     assert "emulated, premium plan" == findings["instance"].found
     assert findings["backend"].found.startswith("ibm_manila, 5 qubits")
     assert "as that of the Prefect API and the Runtime service" == findings["clock"].found
