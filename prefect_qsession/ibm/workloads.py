@@ -15,10 +15,11 @@ from prefect_qsession.ibm.records import WorkloadDetails
 
 
 class TimedWorkload:
-    """A session or batch of the service's; every method translates the client's errors."""
+    """
+    A session or batch of the service's; every method translates the client's errors.
 
-    is_timed = True
-    """A clock of the service's runs for it: it has to be released, and guarded until it is."""
+    A clock of the service's runs for it: it has to be released, and guarded until it is.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -31,11 +32,6 @@ class TimedWorkload:
     @property
     def client_mode(self) -> Session:
         """What the client's primitives take as their mode; a `Batch` is a `Session`, too."""
-        return self._session
-
-    @property
-    def client_session(self) -> Session:
-        """The client's own object, for those who want it bare."""
         return self._session
 
     @property
@@ -74,14 +70,11 @@ class TimedWorkload:
             details = self._session.details() or {}
         return WorkloadDetails(
             session_id=self.session_id,
-            backend_name=details.get("backend_name"),
             state=(state := details.get("state", "unknown")),
             is_active=state == ACTIVE,
             is_closed=state == CLOSED,
             accepting_jobs=bool(details.get("accepting_jobs")),
-            max_time_seconds=details.get("max_time"),
             started_at=_time(details.get("started_at")),
-            closed_at=_time(details.get("closed_at")),
             usage_seconds=details.get("usage_time"),
         )
 
@@ -90,7 +83,8 @@ class JobModeWorkload:
     """
     Stand for the session where there is none: each job of the flow run goes in by itself.
 
-    The service knows nothing that binds them but the tag that each carries.
+    The service knows nothing that binds them but the tag that each carries, and no clock runs
+    between them, so there is nothing to guard.
 
     Args:
         backend: Where the jobs run.
@@ -98,9 +92,6 @@ class JobModeWorkload:
     """
 
     mode = Mode.JOB
-    client_session = None
-    is_timed = False
-    """No clock runs between the jobs, so there is nothing to guard."""
 
     def __init__(self, backend: IBMBackend, run_tag: str) -> None:
         self._backend = backend
@@ -136,14 +127,11 @@ class JobModeWorkload:
         """Say what is known without asking: that jobs may come, and that no time runs."""
         return WorkloadDetails(
             session_id=self.session_id,
-            backend_name=self._backend.name,
             state="open",
             is_active=False,
             is_closed=False,
             accepting_jobs=True,
-            max_time_seconds=None,
             started_at=None,
-            closed_at=None,
             usage_seconds=None,
         )
 

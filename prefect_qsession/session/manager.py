@@ -20,6 +20,7 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.budget.spending import Spending
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import NotInSessionFlow, ServiceError, SessionNotOpen
 from prefect_qsession.jobs.activity import Activity
@@ -233,7 +234,10 @@ class SessionManager:
             with suppress(ServiceError):
                 session.cancel()
             raise
-        limit, page = max_time if opened.is_timed else None, runtime.page(opened.session_id)
+        limit, page = (
+            max_time if opened.mode is not Mode.JOB else None,
+            runtime.page(opened.session_id),
+        )
         self.events.emit(
             events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page)
         )
@@ -290,7 +294,7 @@ class SessionManager:
         self.spending.session_ended(session)
         usage: float | None = None
         # After a cancel the process may have little time left, and a job may run on.
-        if outcome is Release.CLOSE and session.is_timed:
+        if outcome is Release.CLOSE and session.mode is not Mode.JOB:
             try:
                 usage = self.spending.read(session)
             except Exception as error:  # noqa: BLE001 - it is released, only the figure is missing

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.budget.spending import Spending
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.ibm.records import WorkloadDetails
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.prefect_api.owners import Owner
@@ -53,7 +54,7 @@ class FlowRunReportSource:
     def details(self) -> WorkloadDetails | None:
         """Ask how the latest session stands; None if there is none whose time is counted."""
         session = self._manager.session
-        return session.details() if session is not None and session.is_timed else None
+        return session.details() if session and session.mode is not Mode.JOB else None
 
     def charges(self, job_ids: Collection[str]) -> Mapping[str, float]:
         """Ask what these jobs were charged; those whose charge is not final are left out."""

@@ -102,7 +102,7 @@ class Line:
 
     def submit(self, session: TimedWorkload, tags: tuple[str, ...] = ()):
         """Submit a job by the client's own primitive."""
-        sampler = Sampler(session.client_session)
+        sampler = Sampler(session.client_mode)
         sampler.options.environment.job_tags = list(tags)
         with translated("submit a job", session.session_id):
             return sampler.run([flipped_qubit(5)], shots=1)
