@@ -7,7 +7,7 @@ from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect_qsession.budget.rules import Budget, BudgetKind, BudgetStatus
+from prefect_qsession.budget.rules import WARN_AT, Budget, BudgetKind
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import BudgetExceeded, ServiceError
@@ -80,7 +80,7 @@ class Spending:
         return self._read_others is not None
 
     def warn(self, kind: BudgetKind, spent_seconds: float) -> None:
-        """Tell that most of a budget is spent, as another process has found, if it was not told."""
+        """Tell that most of a budget is spent, whichever process has found it, if it was not."""
         if self._budget.take_warning(kind):
             self._tell(kind, spent_seconds)
 
@@ -165,7 +165,7 @@ class Spending:
         if self._budget.wants_reading(time.monotonic()):
             with suppress(ServiceError):
                 self.read(session)
-        return self._look_at(BudgetKind.SESSION) is BudgetStatus.EXCEEDED
+        return self._look_at(BudgetKind.SESSION)
 
     def session_ended(self, session: Workload) -> None:
         """Bill no more time to a session, whatever was read last."""
@@ -178,10 +178,9 @@ class Spending:
                 self.read(session)
         self.session_ended(session)
 
-    def _look_at(self, kind: BudgetKind) -> BudgetStatus:
+    def _look_at(self, kind: BudgetKind) -> bool:
+        """Tell, once, that most of a budget is spent; return whether all of it is."""
         now = time.monotonic()
-        status = self._budget.status(kind, now)
-        if status is BudgetStatus.WARN:
-            self._tell(kind, self._budget.spent_seconds(kind, now))
-            return self._budget.status(kind, now)
-        return status
+        if self._budget.is_spent(kind, now, WARN_AT):
+            self.warn(kind, self._budget.spent_seconds(kind, now))
+        return self._budget.is_spent(kind, now)
