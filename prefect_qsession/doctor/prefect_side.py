@@ -145,7 +145,9 @@ def check_watch() -> Iterator[Finding]:
         try:
             yield judge_heartbeat_automation(_automations(client))
         except (httpx.HTTPError, ValueError) as error:
-            yield skipped("lost heartbeats", f"The automations cannot be read: {_kind(error)}.")
+            yield skipped(
+                "lost heartbeats", f"The automations cannot be read: {type(error).__name__}."
+            )
 
 
 def _ledger() -> Finding:
@@ -226,7 +228,3 @@ def _found_and_advice(error: ConfigurationError) -> tuple[str, str]:
     """Part the message of an error of ours: what happened, then what to do."""
     found, _, advice = str(error).removesuffix(".").partition(". ")
     return found, f"{advice or 'Mend it where it was said: in the block, or in a setting'}."
-
-
-def _kind(error: Exception) -> str:
-    return type(error).__name__
