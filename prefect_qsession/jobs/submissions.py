@@ -150,7 +150,7 @@ class Submissions:
             if not isinstance(error, QSessionError):
                 # Cut off in the middle of it, by a task's timeout say.
                 self._known.doubt(request.identity)
-            self._provider.spending.give_back(key)
+            self._provider.spending.budget.give_back(key)
             activity.over(key, time.monotonic())
             raise
         return submission

@@ -7,7 +7,7 @@ new one after a pause, or a time in which nothing was asked of it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
@@ -23,17 +23,19 @@ from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import NotInSessionFlow, ServiceError, SessionNotOpen
+from prefect_qsession.ibm.records import WorkloadDetails
 from prefect_qsession.jobs.activity import Activity
+from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.release.monitor import ReleaseReason
 from prefect_qsession.release.release_retry import ReleaseRetry
 from prefect_qsession.reporting import run_events as events
 from prefect_qsession.reporting.event_emitter import RunEventEmitter
+from prefect_qsession.reporting.report.histories import BudgetUse
 from prefect_qsession.reporting.reporter import Reporter
 from prefect_qsession.session.lifecycle import Lifecycle
 from prefect_qsession.session.openings import Opener
-from prefect_qsession.session.report_source import FlowRunReportSource
 from prefect_qsession.states import Release, SessionState
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from prefect_qsession.release.safeguards import SafeguardedWorkload
 
     WorkloadLifecycle = Lifecycle[SafeguardedWorkload]
+
+BUDGET_NAMES = {BudgetKind.QPU: "QPU budget", BudgetKind.SESSION: "Session budget"}
 
 TIMEOUT_GRACE = timedelta(seconds=1)
 """For the body to release the session itself when its flow times out."""
@@ -72,7 +76,7 @@ class SessionManager:
         self.policy = policy
         self.events = RunEventEmitter(
             lambda: self.owner,
-            Reporter(FlowRunReportSource(self), policy.mode, policy.long_queue_seconds),
+            Reporter(self, policy.mode, policy.long_queue_seconds),
         )
         """Takes the events of the session, and of its jobs."""
         self.spending = Spending(policy, self._emit_most_is_spent)
@@ -195,6 +199,35 @@ class SessionManager:
         """The flow run's own logger, once the flow run is known."""
         return self.owner.logger if self.owner else get_logger("qsession")
 
+    # -- what the session report asks
+
+    def budgets(self) -> list[BudgetUse]:
+        """Return how much of the flow run's budgets is spent, as far as it is known here."""
+        now, budget = time.monotonic(), self.spending.budget
+        return [
+            BudgetUse(name, budget.spent_seconds(kind, now), cap)
+            for kind, name in BUDGET_NAMES.items()
+            if (cap := budget.cap_seconds(kind)) is not None
+        ]
+
+    def details(self) -> WorkloadDetails | None:
+        """Ask how the latest session stands; None if there is none whose time is counted."""
+        session = self.session
+        return session.details() if session and session.mode is not Mode.JOB else None
+
+    def charges(self, job_ids: Collection[str]) -> Mapping[str, float]:
+        """Ask what these jobs were charged; those whose charge is not final are left out."""
+        from prefect_qsession.ibm.charges import charges  # noqa: PLC0415 - slow to import
+
+        if self.owner is None:
+            return {}
+        found = charges(self.backend().service, job_ids, run_tag(self.owner.flow_run_id))
+        # Those of workers, too, which the budgets of this process know in no other way.
+        self.spending.learn(found)
+        return found
+
+    # -- within
+
     def _way(self) -> "Runtime":
         with self._lock:
             if self._runtime is None:
@@ -258,7 +291,7 @@ class SessionManager:
         return None
 
     def _emit_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
-        cap = self.spending.cap_seconds(budget)
+        cap = self.spending.budget.cap_seconds(budget)
         self.events.emit(events.BudgetWarningEvent(budget, spent_seconds, cap))
 
     def _react(self, lifecycle: "WorkloadLifecycle", reason: ReleaseReason) -> None:
