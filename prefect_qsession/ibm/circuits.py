@@ -173,9 +173,7 @@ def _duration(duration: Any) -> Any:
     return ("duration", duration.value(), duration.unit())
 
 
-@canonical.register(type(CASE_DEFAULT))
-def _default_case(_: Any) -> Any:
-    return ("default",)
+canonical.register(type(CASE_DEFAULT), lambda _: ("default",))
 
 
 @canonical.register(Annotation)
