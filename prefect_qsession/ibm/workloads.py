@@ -16,9 +16,11 @@ from prefect_qsession.ibm.records import WorkloadDetails
 
 class TimedWorkload:
     """
-    A session or batch of the service's; every method translates the client's errors.
+    A session or batch of the service's.
 
-    A clock of the service's runs for it: it has to be released, and guarded until it is.
+    Every method translates the client's errors, and raises a `ServiceError` where the service did
+    not confirm, or answer. A clock of the service's runs for it: it has to be released, and guarded
+    until it is.
     """
 
     def __init__(self, session: Session) -> None:
@@ -40,32 +42,17 @@ class TimedWorkload:
         return str(self._session.session_id)
 
     def close(self) -> None:
-        """
-        Take no new jobs and let accepted ones finish; safe to repeat.
-
-        Raises:
-            ServiceError: The service did not confirm.
-        """
+        """Take no new jobs and let accepted ones finish; safe to repeat."""
         with translated(f"close {self.mode} {self.session_id}", self.session_id):
             self._session.close()
 
     def cancel(self) -> None:
-        """
-        Take no new jobs and drop those that have not started; safe to repeat.
-
-        Raises:
-            ServiceError: The service did not confirm.
-        """
+        """Take no new jobs and drop those that have not started; safe to repeat."""
         with translated(f"cancel {self.mode} {self.session_id}", self.session_id):
             self._session.cancel()
 
     def details(self) -> WorkloadDetails:
-        """
-        Ask the service how the session stands.
-
-        Raises:
-            ServiceError: It did not answer.
-        """
+        """Ask the service how the session stands."""
         with translated(f"read {self.mode} {self.session_id}", self.session_id):
             details = self._session.details() or {}
         return WorkloadDetails(

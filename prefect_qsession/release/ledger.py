@@ -102,18 +102,12 @@ class PrefectLedger:
         """
         Return the bare request that forgets a session, for a process that is without Prefect.
 
-        None where the API is a temporary one, which ends with this process. An API that is
-        protected against cross-site requests will refuse it, and the reaper forgets instead.
+        As `bare_request` makes it. Where the API refuses it, the reaper forgets instead.
         """
         return bare_request("DELETE", f"/variables/name/{_name(session_id)}")
 
     def find(self, session_id: str) -> LedgerEntry | None:
-        """
-        Return the entry of a session; None if it has none.
-
-        Raises:
-            LedgerUnavailable: It is not known.
-        """
+        """Return the entry of a session; None if it has none."""
         with _api(f"find session {session_id}", session_id) as client:
             variable = client.read_variable_by_name(_name(session_id))
         return next(iter(_read([variable] if variable else [])), None)
@@ -139,9 +133,6 @@ class PrefectLedger:
         Return how far these flow runs are; those that do not exist are left out.
 
         Asks once for each 200 of them.
-
-        Raises:
-            LedgerUnavailable: The API did not tell.
         """
         ids = [str(flow_run_id) for flow_run_id in flow_run_ids]
         found: list[dict[str, Any]] = []
