@@ -230,7 +230,10 @@ class JobCancelledEvent(RunEvent):
     reason: str
 
 
-def end_of_job(job_id: str, error: JobError | None) -> RunEvent:
+EndOfJob = JobCompletedEvent | JobFailedEvent | JobCancelledEvent
+
+
+def end_of_job(job_id: str, error: JobError | None) -> EndOfJob:
     """Return the event that a job is over, with its result or with this error."""
     if error is None:
         return JobCompletedEvent(job_id)
