@@ -34,7 +34,7 @@ from prefect_qsession.prefect_api.blocks import load_block
 from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import liveness
-from prefect_qsession.release.reaping import Observation, ReaperDecision, flow_run_status
+from prefect_qsession.release.reaping import ReaperDecision, observe
 from prefect_qsession.settings import QSessionSettings
 
 REAPER = "reap-sessions"
@@ -152,17 +152,9 @@ def check_watch() -> Iterator[Finding]:
 
 def _ledger() -> Finding:
     ledger = PrefectLedger()
-    entries = ledger.entries()
-    flow_runs = ledger.flow_runs({entry.flow_run_id for entry in entries})
-    left_open = [
-        entry
-        for entry in entries
-        if Observation(
-            entry, flow_run_status(entry, flow_runs.get(entry.flow_run_id)), liveness(entry.process)
-        ).decision
-        is not ReaperDecision.KEEP
-    ]
-    return judge_ledger(len(entries), len(left_open))
+    found = observe(ledger, ledger.entries(), liveness)
+    left_open = sum(each.decision is not ReaperDecision.KEEP for each in found)
+    return judge_ledger(len(found), left_open)
 
 
 def _told(deployment: Any) -> tuple[str, bool, bool]:
