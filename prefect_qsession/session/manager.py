@@ -87,7 +87,7 @@ class SessionManager:
         self._make_runtime = make_runtime
         self._credentials = credentials
         self._runtime: Runtime | None = None
-        self._opener = Opener(policy, self.events)
+        self._opener = Opener(policy, self.emit)
         self._lock = Lock()
         self._lifecycle = self._new_lifecycle()
         self._waiting: Timer | None = None
@@ -105,6 +105,10 @@ class SessionManager:
     def session(self) -> "SafeguardedWorkload | None":
         """The latest session, if the service has opened one; also when it is over."""
         return self._lifecycle.session
+
+    def emit(self, event: events.RunEvent) -> None:
+        """Emit an event of the flow run here and now; returns at once, never raises."""
+        self.events.emit(event)
 
     def acquire(self) -> "SafeguardedWorkload":
         """Return the open session, opening it if there is none; raises as the lifecycle does."""
@@ -131,7 +135,7 @@ class SessionManager:
             return
         session.take_down()
         self.spending.session_lost(session)
-        self.events.emit(events.LostEvent(session.session_id, reason))
+        self.emit(events.LostEvent(session.session_id, reason))
 
     def has_ended(self, session_id: str | None) -> bool:
         """
@@ -271,9 +275,7 @@ class SessionManager:
             max_time if opened.mode is not Mode.JOB else None,
             runtime.page(opened.session_id),
         )
-        self.events.emit(
-            events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page)
-        )
+        self.emit(events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page))
         return session
 
     def _look_inside(self, session: "SafeguardedWorkload") -> ReleaseReason | None:
@@ -292,7 +294,7 @@ class SessionManager:
 
     def _emit_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
         cap = self.spending.budget.cap_seconds(budget)
-        self.events.emit(events.BudgetWarningEvent(budget, spent_seconds, cap))
+        self.emit(events.BudgetWarningEvent(budget, spent_seconds, cap))
 
     def _react(self, lifecycle: "WorkloadLifecycle", reason: ReleaseReason) -> None:
         """Release as the reason asks, in the monitor's thread."""
@@ -310,7 +312,7 @@ class SessionManager:
             self._opener.give_up()
         session = lifecycle.session
         if session is not None and lifecycle.state is SessionState.OPEN:
-            self.events.emit(events.ReleasingEvent(session.session_id, outcome))
+            self.emit(events.ReleasingEvent(session.session_id, outcome))
         attempt = ReleaseRetry(lambda: lifecycle.release(outcome))
         attempt.run(self.policy.release_within_seconds)
         session = lifecycle.session
@@ -319,7 +321,7 @@ class SessionManager:
         elif attempt.failure is not None:
             session_id = session.session_id if session else "unknown"
             max_time = self.policy.max_time_seconds
-            self.events.emit(events.LeftOpenEvent(session_id, str(attempt.failure), max_time))
+            self.emit(events.LeftOpenEvent(session_id, str(attempt.failure), max_time))
 
     def _emit_released(
         self, session: "SafeguardedWorkload", state: SessionState, outcome: Release
@@ -333,4 +335,4 @@ class SessionManager:
             except Exception as error:  # noqa: BLE001 - it is released, only the figure is missing
                 self.logger.debug("The usage of the session cannot be read: %s", error)
         session_id = session.session_id
-        self.events.emit(events.ReleasedEvent(session_id, state, usage_seconds=usage))
+        self.emit(events.ReleasedEvent(session_id, state, usage_seconds=usage))
