@@ -8,7 +8,7 @@ All tell by `retryable` whether the same request may succeed later.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 
 class QSessionError(Exception):
@@ -23,10 +23,11 @@ class QSessionError(Exception):
         return restored, (type(self), self.args, self.__dict__)
 
 
-def restored(
-    kind: type[QSessionError], args: tuple[Any, ...], attributes: Mapping[str, Any]
-) -> QSessionError:
-    """Return an error as it was in another process."""
+E = TypeVar("E", bound=QSessionError)
+
+
+def restored(kind: type[E], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> E:
+    """Return an error of this kind with what another one had, be it in another process."""
     error = kind.__new__(kind)
     error.args = args
     error.__dict__.update(attributes)
@@ -43,9 +44,6 @@ class IllegalTransition(QSessionError):
         )
         self.state = state
         self.event = event
-
-
-# -- found before a session opens
 
 
 class ConfigurationError(QSessionError):
@@ -196,9 +194,6 @@ class InvalidOperator(ConfigurationError):
         self.source = source
 
 
-# -- one session, or what it needs around it
-
-
 class SessionError(QSessionError):
     """Something about one session; `session_id` is None where there is none yet."""
 
@@ -340,9 +335,6 @@ class UnknownSession(SessionError):
         )
 
 
-# -- the Runtime service, or the way to it
-
-
 class ServiceError(QSessionError):
     """
     The Runtime service refused or failed a request, or could not be reached.
@@ -389,9 +381,6 @@ class SessionRefused(ServiceError):
 
 class ServiceUnavailable(ServiceError):
     """The service could not be reached, or failed inside."""
-
-
-# -- one job
 
 
 class JobError(QSessionError):
