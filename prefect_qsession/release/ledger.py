@@ -43,9 +43,8 @@ class PrefectLedger:
     Keep the entries of open sessions in the Prefect API; every method is thread-safe.
 
     It holds no connection, so it may be made anywhere, also in async code, where a call blocks, and
-    survives a fork. Each call asks again once if the API is busy or does not answer, and gives up
-    after some twelve seconds at the worst, whatever Prefect's own settings or the API say of
-    retries. All raise `LedgerUnavailable` when the API does not answer, or refuses.
+    survives a fork. Each call takes as long as `short_timeout_client` does at the most. All raise
+    `LedgerUnavailable` when the API does not answer, or refuses.
     """
 
     def __init__(self) -> None:
