@@ -45,10 +45,9 @@ class Spending:
         self.budget = Budget(policy.qpu_budget_seconds, policy.session_budget_seconds)
         """What is spent, as far as it is known here, and kept back."""
         self._max_time_seconds = policy.max_time_seconds
-        self._session_cap = policy.session_budget_seconds
         self.counts_qpu = policy.qpu_budget_seconds is not None
         """Whether what jobs are charged matters."""
-        self.counts_sessions = self._session_cap is not None
+        self.counts_sessions = policy.session_budget_seconds is not None
         """Whether what sessions are billed matters."""
         self._tell = tell
         self._read_others: ReadOthers | None = None
@@ -92,7 +91,7 @@ class Spending:
         Raises:
             BudgetExceeded: There is no session time left.
         """
-        now, cap = time.monotonic(), self._session_cap
+        now, cap = time.monotonic(), self.budget.cap_seconds(BudgetKind.SESSION)
         left = self.budget.session_seconds_left(now)
         if cap is None or left is None:
             return self._max_time_seconds

@@ -55,13 +55,14 @@ class TimedWorkload:
         """Ask the service how the session stands."""
         with translated(f"read {self.mode} {self.session_id}", self.session_id):
             details = self._session.details() or {}
+        state, started = details.get("state", "unknown"), details.get("started_at")
         return WorkloadDetails(
             session_id=self.session_id,
-            state=(state := details.get("state", "unknown")),
+            state=state,
             is_active=state == ACTIVE,
             is_closed=state == CLOSED,
             accepting_jobs=bool(details.get("accepting_jobs")),
-            started_at=_time(details.get("started_at")),
+            started_at=datetime.fromisoformat(started) if started else None,
             usage_seconds=details.get("usage_time"),
         )
 
@@ -134,7 +135,3 @@ class JobModeWorkload:
 
 RuntimeWorkload = TimedWorkload | JobModeWorkload
 """What takes the jobs of a flow run, in any mode."""
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
