@@ -149,11 +149,6 @@ class QiskitRuntimeCredentials(CredentialsBlock):
         return self.get_service()
 
 
-def load_credentials(block_name: str) -> QiskitRuntimeCredentials:
-    """Load a saved block, as `load_block` does and with its errors."""
-    return load_block(QiskitRuntimeCredentials, block_name)
-
-
 def runtime_for(
     credentials: str | QiskitRuntimeCredentials | None, backend: str | LeastBusy
 ) -> "Runtime":
@@ -169,8 +164,9 @@ def runtime_for(
 
     if credentials is None:
         raise MissingCredentials
-    block = load_credentials(credentials) if isinstance(credentials, str) else credentials
-    return Runtime(block.account(), backend)
+    if isinstance(credentials, str):
+        credentials = load_block(QiskitRuntimeCredentials, credentials)
+    return Runtime(credentials.account(), backend)
 
 
 def _plain(url: HttpUrl | None) -> str | None:

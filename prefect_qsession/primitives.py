@@ -13,6 +13,7 @@ from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.estimator_pub import EstimatorPub, EstimatorPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub, SamplerPubLike
 
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.ibm.circuits import each_circuit_seen_once
 from prefect_qsession.ibm.isa import check_isa
 from prefect_qsession.ibm.primitives import ClientPrimitive
@@ -178,7 +179,7 @@ def executor(options: Any = None) -> SessionExecutor:
 
 def current_session() -> "Session":
     """
-    Return the flow run's session as the client's own object, opening it if need be.
+    Return the flow run's session as the client's own object, opened if need be; in job mode None.
 
     Leave its end to the flow run: do not close or cancel it, nor use it in a `with` statement.
 
@@ -187,7 +188,8 @@ def current_session() -> "Session":
         SessionError: The session is released, or lost.
         ServiceError: The service did not open it.
     """
-    return current_flow_run_session("current_session()").acquire().client_session
+    session = current_flow_run_session("current_session()").acquire()
+    return None if session.mode is Mode.JOB else session.client_mode
 
 
 def current_backend() -> "IBMBackend":

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from prefect_qsession.credentials import load_credentials
+from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.ibm.records import RuntimeInstance
+from prefect_qsession.prefect_api.blocks import load_block
 from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import liveness
 from prefect_qsession.release.reaping import Reaper
@@ -85,4 +86,4 @@ def connect(block_name: str) -> RuntimeInstance:
     """
     from prefect_qsession.ibm.released import ServiceInstance  # noqa: PLC0415 - slow to import
 
-    return ServiceInstance(load_credentials(block_name).get_service())
+    return ServiceInstance(load_block(QiskitRuntimeCredentials, block_name).get_service())

@@ -36,16 +36,6 @@ class BudgetKind(StrEnum):
     SESSION = "session_budget"
 
 
-class BudgetStatus(StrEnum):
-    """How much of a cap is spent."""
-
-    OK = "ok"
-    WARN = "warn"
-    """Most of it, or all; said once, before anything else."""
-    EXCEEDED = "exceeded"
-    """All of it: no new job."""
-
-
 @dataclass(frozen=True)
 class _Reading:
     usage_seconds: float
@@ -206,17 +196,11 @@ class Budget:
             cap = self._caps[BudgetKind.SESSION]
             return None if cap is None else max(cap - self._spent(BudgetKind.SESSION, now), 0.0)
 
-    def status(self, kind: BudgetKind, now: float) -> BudgetStatus:
-        """Say how much of a cap is spent; that it is most of it, once."""
+    def is_spent(self, kind: BudgetKind, now: float, share: float = 1.0) -> bool:
+        """Whether a cap is spent, or this share of it; never, if there is no cap."""
         with self._lock:
             cap = self._caps[kind]
-            if cap is None:
-                return BudgetStatus.OK
-            spent = self._spent(kind, now)
-            if spent >= WARN_AT * cap and kind not in self._warned:
-                self._warned.add(kind)
-                return BudgetStatus.WARN
-            return BudgetStatus.EXCEEDED if spent >= cap else BudgetStatus.OK
+            return cap is not None and self._spent(kind, now) >= share * cap
 
     def take_warning(self, kind: BudgetKind) -> bool:
         """Whether it was not said yet that most of a cap is spent; from now on, it was."""

@@ -7,7 +7,7 @@ from math import ceil
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect_qsession.budget.rules import Budget, BudgetKind, BudgetStatus
+from prefect_qsession.budget.rules import WARN_AT, Budget, BudgetKind
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import BudgetExceeded, ServiceError
@@ -42,12 +42,12 @@ class Spending:
     """
 
     def __init__(self, policy: ResolvedPolicy, tell: Callable[[BudgetKind, float], None]) -> None:
-        self._budget = Budget(policy.qpu_budget_seconds, policy.session_budget_seconds)
+        self.budget = Budget(policy.qpu_budget_seconds, policy.session_budget_seconds)
+        """What is spent, as far as it is known here, and kept back."""
         self._max_time_seconds = policy.max_time_seconds
-        self._session_cap = policy.session_budget_seconds
         self.counts_qpu = policy.qpu_budget_seconds is not None
         """Whether what jobs are charged matters."""
-        self.counts_sessions = self._session_cap is not None
+        self.counts_sessions = policy.session_budget_seconds is not None
         """Whether what sessions are billed matters."""
         self._tell = tell
         self._read_others: ReadOthers | None = None
@@ -71,7 +71,7 @@ class Spending:
     def learn(self, charges: Mapping[str, float]) -> None:
         """Take in what jobs were charged, whoever has submitted them."""
         if self.counts_qpu:
-            self._budget.charge_others(charges)
+            self.budget.charge_others(charges)
             self._look_at(BudgetKind.QPU)
 
     @property
@@ -80,17 +80,9 @@ class Spending:
         return self._read_others is not None
 
     def warn(self, kind: BudgetKind, spent_seconds: float) -> None:
-        """Tell that most of a budget is spent, as another process has found, if it was not told."""
-        if self._budget.take_warning(kind):
+        """Tell that most of a budget is spent, whichever process has found it, if it was not."""
+        if self.budget.take_warning(kind):
             self._tell(kind, spent_seconds)
-
-    def cap_seconds(self, kind: BudgetKind) -> float | None:
-        """Return what may be spent; None if it is not capped."""
-        return self._budget.cap_seconds(kind)
-
-    def spent_seconds(self, kind: BudgetKind, now: float) -> float:
-        """Return what is spent, as far as it is known here."""
-        return self._budget.spent_seconds(kind, now)
 
     def next_max_time_seconds(self) -> int:
         """
@@ -99,12 +91,12 @@ class Spending:
         Raises:
             BudgetExceeded: There is no session time left.
         """
-        now, cap = time.monotonic(), self._session_cap
-        left = self._budget.session_seconds_left(now)
+        now, cap = time.monotonic(), self.budget.cap_seconds(BudgetKind.SESSION)
+        left = self.budget.session_seconds_left(now)
         if cap is None or left is None:
             return self._max_time_seconds
         if left <= 0:
-            spent = self._budget.spent_seconds(BudgetKind.SESSION, now)
+            spent = self.budget.spent_seconds(BudgetKind.SESSION, now)
             raise BudgetExceeded(BudgetKind.SESSION, cap, spent, 0.0)
         return min(self._max_time_seconds, ceil(left))
 
@@ -117,20 +109,16 @@ class Spending:
             ServiceError: It does not tell what other processes have spent.
         """
         if self._read_others is None:
-            self._budget.reserve(request, executions, time.monotonic())
+            self.budget.reserve(request, executions, time.monotonic())
             return
         with self._reading:
-            found = self._read_others(self._budget.is_charged, self._unsettled)
-            others = [it for it in found if not self._budget.is_reserved(it.request)]
+            found = self._read_others(self.budget.is_charged, self._unsettled)
+            others = [it for it in found if not self.budget.is_reserved(it.request)]
             self._unsettled = {it.job_id for it in others if it.seconds is None}
             charged = {it.job_id: it.seconds for it in others if it.seconds is not None}
-            self._budget.charge_others(charged, len(self._unsettled))
+            self.budget.charge_others(charged, len(self._unsettled))
             self._look_at(BudgetKind.QPU)
-            self._budget.reserve(request, executions, time.monotonic())
-
-    def give_back(self, request: str) -> None:
-        """Keep nothing back for a job that was not submitted."""
-        self._budget.give_back(request)
+            self.budget.reserve(request, executions, time.monotonic())
 
     def charge(self, request: str, job: "RuntimeJobV2") -> None:
         """Ask what a job that is over was charged, if that counts; as estimated if not known."""
@@ -141,18 +129,18 @@ class Spending:
         seconds: float | None = None
         with suppress(ServiceError):
             seconds = qpu_seconds(job)
-        self._budget.charge(request, job.job_id(), seconds)
+        self.budget.charge(request, job.job_id(), seconds)
         self._look_at(BudgetKind.QPU)
 
     def charge_session(self, session: Workload) -> None:
         """Ask what a session of an earlier attempt was billed."""
         usage = session.details().usage_seconds
-        self._budget.read_session(session.session_id, usage, time.monotonic(), is_running=False)
+        self.budget.read_session(session.session_id, usage, time.monotonic(), is_running=False)
 
     def read(self, session: Workload) -> float | None:
         """Ask what an open session has used; None if the service does not tell."""
         details = session.details()
-        self._budget.read_session(
+        self.budget.read_session(
             session.session_id,
             details.usage_seconds,
             time.monotonic(),
@@ -162,14 +150,14 @@ class Spending:
 
     def is_over(self, session: Workload) -> bool:
         """Whether an open session has used up what all may be billed; asks when it is time to."""
-        if self._budget.wants_reading(time.monotonic()):
+        if self.budget.wants_reading(time.monotonic()):
             with suppress(ServiceError):
                 self.read(session)
-        return self._look_at(BudgetKind.SESSION) is BudgetStatus.EXCEEDED
+        return self._look_at(BudgetKind.SESSION)
 
     def session_ended(self, session: Workload) -> None:
         """Bill no more time to a session, whatever was read last."""
-        self._budget.read_session(session.session_id, None, time.monotonic(), is_running=False)
+        self.budget.read_session(session.session_id, None, time.monotonic(), is_running=False)
 
     def session_lost(self, session: Workload) -> None:
         """Take in what a session was billed that the service has ended; ask, if that counts."""
@@ -178,10 +166,9 @@ class Spending:
                 self.read(session)
         self.session_ended(session)
 
-    def _look_at(self, kind: BudgetKind) -> BudgetStatus:
+    def _look_at(self, kind: BudgetKind) -> bool:
+        """Tell, once, that most of a budget is spent; return whether all of it is."""
         now = time.monotonic()
-        status = self._budget.status(kind, now)
-        if status is BudgetStatus.WARN:
-            self._tell(kind, self._budget.spent_seconds(kind, now))
-            return self._budget.status(kind, now)
-        return status
+        if self.budget.is_spent(kind, now, WARN_AT):
+            self.warn(kind, self.budget.spent_seconds(kind, now))
+        return self.budget.is_spent(kind, now)

@@ -2,7 +2,7 @@
 What a user says of the sessions of a flow: `SessionOptions`, of which the signatures, the settings,
 the block with its form and the table in docs/options.md are made.
 
-A new option is an entry there, and a field of `ResolvedOptions` for who uses it.
+A new option is an entry there, and a field of `ResolvedPolicy` for who uses it.
 """
 
 import inspect
@@ -82,7 +82,7 @@ class ValueType:
     in_settings: Any
     in_block: Any
     unit: str = ""
-    """What the name of the option's field in `ResolvedOptions` ends in."""
+    """What the name of the option's field in `ResolvedPolicy` ends in."""
 
 
 DURATION = ValueType(duration_seconds, str | int, _Text, "_seconds")
@@ -179,22 +179,6 @@ class SessionOptions(TypedDict, total=False):
             title="Packing window",
         ),
     ]
-
-
-@dataclass(frozen=True)
-class ResolvedOptions:
-    """What the options come to for a flow run, for who uses them; durations in seconds."""
-
-    mode: Mode
-    fallback: tuple[Mode, ...]
-    max_time_seconds: int
-    qpu_budget_seconds: int | None
-    session_budget_seconds: int | None
-    idle_release_seconds: int | None
-    concurrency_limit: str | None
-    reopen: int
-    reattach: bool
-    pack_seconds: float | None
 
 
 OPTIONS: Mapping[str, Option] = {

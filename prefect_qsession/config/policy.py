@@ -2,12 +2,23 @@
 
 from dataclasses import dataclass
 
-from prefect_qsession.config.options import ResolvedOptions
+from prefect_qsession.config.modes import Mode
 
 
 @dataclass(frozen=True)
-class ResolvedPolicy(ResolvedOptions):
+class ResolvedPolicy:
     """All that holds for a flow run: its options, and what `QSessionSettings` says beside them."""
+
+    mode: Mode
+    fallback: tuple[Mode, ...]
+    max_time_seconds: int
+    qpu_budget_seconds: int | None
+    session_budget_seconds: int | None
+    idle_release_seconds: int | None
+    concurrency_limit: str | None
+    reopen: int
+    reattach: bool
+    pack_seconds: float | None
 
     keep_for_retry_seconds: float
     release_within_seconds: float

@@ -34,7 +34,7 @@ from prefect_qsession.prefect_api.blocks import load_block
 from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.release.ledger import PrefectLedger
 from prefect_qsession.release.processes import liveness
-from prefect_qsession.release.reaping import Observation, ReaperDecision, flow_run_status
+from prefect_qsession.release.reaping import ReaperDecision, observe
 from prefect_qsession.settings import QSessionSettings
 
 REAPER = "reap-sessions"
@@ -145,22 +145,16 @@ def check_watch() -> Iterator[Finding]:
         try:
             yield judge_heartbeat_automation(_automations(client))
         except (httpx.HTTPError, ValueError) as error:
-            yield skipped("lost heartbeats", f"The automations cannot be read: {_kind(error)}.")
+            yield skipped(
+                "lost heartbeats", f"The automations cannot be read: {type(error).__name__}."
+            )
 
 
 def _ledger() -> Finding:
     ledger = PrefectLedger()
-    entries = ledger.entries()
-    flow_runs = ledger.flow_runs({entry.flow_run_id for entry in entries})
-    left_open = [
-        entry
-        for entry in entries
-        if Observation(
-            entry, flow_run_status(entry, flow_runs.get(entry.flow_run_id)), liveness(entry.process)
-        ).decision
-        is not ReaperDecision.KEEP
-    ]
-    return judge_ledger(len(entries), len(left_open))
+    found = observe(ledger, ledger.entries(), liveness)
+    left_open = sum(each.decision is not ReaperDecision.KEEP for each in found)
+    return judge_ledger(len(found), left_open)
 
 
 def _told(deployment: Any) -> tuple[str, bool, bool]:
@@ -226,7 +220,3 @@ def _found_and_advice(error: ConfigurationError) -> tuple[str, str]:
     """Part the message of an error of ours: what happened, then what to do."""
     found, _, advice = str(error).removesuffix(".").partition(". ")
     return found, f"{advice or 'Mend it where it was said: in the block, or in a setting'}."
-
-
-def _kind(error: Exception) -> str:
-    return type(error).__name__

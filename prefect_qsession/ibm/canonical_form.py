@@ -54,27 +54,14 @@ def _tell(kind: str) -> None:
     )
 
 
-@canonical.register(bool)
-@canonical.register(bytes)
-@canonical.register(complex)
-@canonical.register(type(None))
-def _itself(value: Any) -> Any:
-    return value
-
-
-@canonical.register
-def _integer(value: int) -> int:
-    return int(value)
-
-
-@canonical.register
-def _real(value: float) -> float:
-    return float(value)
-
-
-@canonical.register
-def _text(value: str) -> str:
-    return str.__str__(value)
+for kind in (bool, bytes, complex, type(None)):
+    canonical.register(kind, lambda value: value)
+# An object of a class made of one of these becomes the plain one.
+canonical.register(int, int)
+canonical.register(float, float)
+canonical.register(str, str.__str__)
+canonical.register(range, lambda value: ("range", value.start, value.stop, value.step))
+canonical.register(Enum, lambda value: (type(value).__qualname__, value.name))
 
 
 @canonical.register
@@ -107,16 +94,6 @@ def _set(value: AbstractSet[Any]) -> Any:
 def _mapping(value: Mapping[Any, Any]) -> Any:
     pairs = [(canonical(key), canonical(item)) for key, item in value.items()]
     return ("mapping", sorted(pairs, key=repr))
-
-
-@canonical.register
-def _range(value: range) -> Any:
-    return ("range", value.start, value.stop, value.step)
-
-
-@canonical.register
-def _enum(value: Enum) -> Any:
-    return (type(value).__qualname__, value.name)
 
 
 @canonical.register(BaseModel)

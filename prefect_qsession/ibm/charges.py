@@ -1,7 +1,6 @@
 """What jobs were charged, read many at a time; and where people find them."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from qiskit_ibm_runtime import QiskitRuntimeService
@@ -13,15 +12,6 @@ from prefect_qsession.ibm.jobs import PAGE
 PLATFORM = "quantum.cloud.ibm.com"
 
 _DOING = "read what the flow run's jobs were charged"
-
-
-class JobCharge(NamedTuple):
-    """What is known of a job's charge."""
-
-    job_id: str
-    tags: Sequence[str]
-    seconds: float | None
-    """None until it is settled."""
 
 
 def charges(
@@ -52,9 +42,9 @@ def run_charges(
     run_tag: str,
     is_known: Callable[[str], bool],
     awaited: Collection[str],
-) -> list[JobCharge]:
+) -> list[tuple[ListedJob, float | None]]:
     """
-    Return what the jobs of a flow run were charged, as far as they are settled.
+    Return the jobs of a flow run and what each was charged in seconds; None until it is settled.
 
     Read page by page as `charges` does, until a page has nothing new.
 
@@ -67,11 +57,11 @@ def run_charges(
     Raises:
         ServiceError: The service did not answer.
     """
-    found, missing = list[JobCharge](), set(awaited)
+    found, missing = list[tuple[ListedJob, float | None]](), set(awaited)
     for page in _pages(service, run_tag):
         new = [job for job in page if not is_known(job.job_id)]
         missing -= {job.job_id for job in page}
-        found += map(_job_charge, new)
+        found += [(job, _charge(job)) for job in new]
         if not new and not missing:
             break
     return found
@@ -95,10 +85,6 @@ def platform_page(runtime_url: str, workload_id: str) -> str | None:
     if host != PLATFORM and not host.endswith(f".{PLATFORM}"):
         return None
     return f"https://{PLATFORM}/workloads/{workload_id}"
-
-
-def _job_charge(job: ListedJob) -> JobCharge:
-    return JobCharge(job.job_id, job.tags, _charge(job))
 
 
 def _charge(job: ListedJob) -> float | None:

@@ -168,14 +168,8 @@ def _expression(expression: Any) -> Any:
     return ("expression", *ordered(expression))
 
 
-@canonical.register(Duration)
-def _duration(duration: Any) -> Any:
-    return ("duration", duration.value(), duration.unit())
-
-
-@canonical.register(type(CASE_DEFAULT))
-def _default_case(_: Any) -> Any:
-    return ("default",)
+canonical.register(Duration, lambda it: ("duration", it.value(), it.unit()))
+canonical.register(type(CASE_DEFAULT), lambda _: ("default",))
 
 
 @canonical.register(Annotation)

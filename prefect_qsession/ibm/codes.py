@@ -63,14 +63,7 @@ class Standing(StrEnum):
 
 def standing_of(status: str, code: int | None) -> Standing:
     """Return the standing of a job by the client's word for its status, and the error's code."""
-    match status:
-        case "DONE":
-            return Standing.DONE
-        case "CANCELLED":
-            return Standing.CANCELLED
-        case "ERROR":
-            return Standing.FAILED_IN_PASSING if code in PASSING_CODES else Standing.FAILED
-        case "RUNNING":
-            return Standing.RUNNING
-        case _:
-            return Standing.QUEUED
+    if status == "ERROR":
+        return Standing.FAILED_IN_PASSING if code in PASSING_CODES else Standing.FAILED
+    known = {"DONE": Standing.DONE, "CANCELLED": Standing.CANCELLED, "RUNNING": Standing.RUNNING}
+    return known.get(status, Standing.QUEUED)

@@ -46,10 +46,8 @@ def encoded(program: QuantumProgram, options: ExecutorOptions) -> Any:
     Return what the client sends of a program: a pydantic model, dumped for JSON.
 
     Raises:
-        LookupError: The client does not say.
+        AttributeError: There is no converter; the client does not say.
     """
-    if CONVERTER is None:
-        raise LookupError("The client's encoder is not where it was.")
     return CONVERTER.encoder(program, options)
 
 

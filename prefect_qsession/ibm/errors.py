@@ -22,6 +22,7 @@ from prefect_qsession.exceptions import (
     SessionLost,
     SessionRefused,
     Unauthorized,
+    restored,
 )
 from prefect_qsession.ibm.codes import PLAN_CODES, SESSION_CLOSED_CODES
 from prefect_qsession.ibm.retry_policy import TRANSIENT, may_have_been_done
@@ -71,14 +72,7 @@ def refused_as_session_refused(mode: Mode) -> Iterator[None]:
     except (Unauthorized, ServiceUnavailable):
         raise
     except ServiceError as error:
-        refused = SessionRefused(
-            str(error),
-            status_code=error.status_code,
-            code=error.code,
-            retryable=error.retryable,
-            doubtful=error.doubtful,
-            session_id=error.session_id,
-        )
+        refused = restored(SessionRefused, error.args, vars(error))
         refused.by_plan = error.code in PLAN_CODES.get(mode, ())
         raise refused from error.__cause__
 

@@ -33,7 +33,6 @@ def instance_details(service: QiskitRuntimeService) -> InstanceDetails:
     plan = told.get("plan")
     plan = None if plan == NAMELESS_PLAN else plan
     return InstanceDetails(
-        crn=crn,
         name=told.get("name") or crn,
         plan=plan,
         has_sessions=None if plan is None else plan not in LONGEST_BATCH_SECONDS,

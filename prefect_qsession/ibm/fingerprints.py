@@ -56,12 +56,8 @@ def _options(options: Any) -> Any:
     return (type(options).__qualname__, canonical(content), image)
 
 
-def _unset(_: Any) -> Any:
-    return ("unset",)
-
-
 for each in UNSET:
-    canonical.register(each, _unset)
+    canonical.register(each, lambda _: ("unset",))
 
 
 @canonical.register(PauliLindbladMap)

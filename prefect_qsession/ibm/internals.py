@@ -130,16 +130,12 @@ def give_role(program: QuantumProgram, taken_from: QuantumProgram) -> None:
 _CONVERTERS = _found("quantum_program.params_converters", "QUANTUM_PROGRAM_PARAMS_CONVERTERS") or {}
 _VERSION = "_SCHEMA_VERSION"
 _OURS = "of prefect-qsession"
+_PARTS = ("model", "decoder", "encoder")
 
-
-def _converter() -> Any:
-    known = _CONVERTERS.get(getattr(Executor, _VERSION, None))
-    parts = ("model", "decoder", "encoder")
-    return known if is_dataclass(known) and all(hasattr(known, it) for it in parts) else None
-
-
-CONVERTER: Any = _converter()
-"""The client's own, with `model`, `decoder` and `encoder`; None if it is not known."""
+CONVERTER: Any = _CONVERTERS.get(getattr(Executor, _VERSION, None))
+"""The client's own, with these parts; None if it is not known."""
+if not (is_dataclass(CONVERTER) and all(hasattr(CONVERTER, part) for part in _PARTS)):
+    CONVERTER = None
 
 
 def executor_with(encoder: Callable[[QuantumProgram, ExecutorOptions], Any]) -> Any:

@@ -1,7 +1,6 @@
 """Whether a backend can run a circuit: the client-side primitives ask it of nobody."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from math import pi
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,15 +12,8 @@ from qiskit_ibm_runtime import IBMBackend
 from prefect_qsession.exceptions import NotISA
 from prefect_qsession.ibm.canonical_form import canonical, digest
 
-
-@dataclass
-class _Checked:
-    target: Any
-    circuits: set[str] = field(default_factory=set)
-    """What was found to be ISA, by content."""
-
-
-_checked: "WeakKeyDictionary[IBMBackend, _Checked]" = WeakKeyDictionary()
+_checked: "WeakKeyDictionary[IBMBackend, tuple[Any, set[str]]]" = WeakKeyDictionary()
+"""Of each backend, the target that it had, and the content of what was found to be ISA there."""
 
 _EVERYWHERE = {"barrier", "store"}
 """What a circuit may hold on any backend."""
@@ -44,21 +36,21 @@ def check_isa(circuits: Iterable[QuantumCircuit], backend: IBMBackend) -> None:
         NotISA: One does not; the message names the circuit and its first foreign instruction.
     """
     target = backend.target
-    checked = _checked.get(backend)
-    if checked is None or checked.target is not target or len(checked.circuits) > MOST_CHECKED:
-        checked = _checked[backend] = _Checked(target)
+    target_before, checked = _checked.get(backend, (None, set[str]()))
+    if target_before is not target or len(checked) > MOST_CHECKED:
+        _, checked = _checked[backend] = (target, set())
     known = {*target.operation_names, *_EVERYWHERE}
     for circuit in circuits:
         # What is foreign is not looked into: it may be large, or fail there.
         content = (
             digest(repr(canonical(circuit))) if known.issuperset(circuit.count_ops()) else None
         )
-        if content in checked.circuits:
+        if content in checked:
             continue
         if reason := foreign_in(circuit, target):
             raise NotISA(circuit.name, backend.name, reason)
         if content is not None:
-            checked.circuits.add(content)
+            checked.add(content)
 
 
 def foreign_in(circuit: QuantumCircuit, target: Any) -> str | None:

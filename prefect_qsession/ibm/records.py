@@ -45,16 +45,13 @@ class WorkloadDetails:
     """What the service says of one session, at the time it was asked; times are as it sent them."""
 
     session_id: str
-    backend_name: str | None
     state: str
     """The service's word, for people: open, active, inactive or closed."""
     is_active: bool
     """Its time is billed."""
     is_closed: bool
     accepting_jobs: bool
-    max_time_seconds: int | None
     started_at: datetime | None
-    closed_at: datetime | None
     usage_seconds: float | None
     """What is billed so far; None until the service has counted it."""
 
@@ -63,7 +60,6 @@ class WorkloadDetails:
 class InstanceDetails:
     """What the service says of the instance that pays, at the time it was asked."""
 
-    crn: str
     name: str
     plan: str | None
     """In lower case: open, pay-as-you-go, flex or premium; None if it is not told."""

@@ -105,14 +105,13 @@ class Runtime:
     The Runtime service as one flow run uses it: one account, one backend, chosen once and kept.
 
     Nothing is asked of the service until it is needed. Every method is thread-safe.
+
+    Args:
+        account: Connected with once, when the backend is first needed.
+        backend: The name of a backend, or how to choose one.
     """
 
     def __init__(self, account: RuntimeAccount, backend: str | LeastBusy) -> None:
-        """
-        Args:
-            account: Connected with once, when the backend is first needed.
-            backend: The name of a backend, or how to choose one.
-        """
         self._account = account
         self._wanted = backend
         self._backend: IBMBackend | None = None

@@ -15,10 +15,13 @@ from prefect_qsession.ibm.records import WorkloadDetails
 
 
 class TimedWorkload:
-    """A session or batch of the service's; every method translates the client's errors."""
+    """
+    A session or batch of the service's.
 
-    is_timed = True
-    """A clock of the service's runs for it: it has to be released, and guarded until it is."""
+    Every method translates the client's errors, and raises a `ServiceError` where the service did
+    not confirm, or answer. A clock of the service's runs for it: it has to be released, and guarded
+    until it is.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -34,54 +37,32 @@ class TimedWorkload:
         return self._session
 
     @property
-    def client_session(self) -> Session:
-        """The client's own object, for those who want it bare."""
-        return self._session
-
-    @property
     def session_id(self) -> str:
         """The service's id of the session."""
         return str(self._session.session_id)
 
     def close(self) -> None:
-        """
-        Take no new jobs and let accepted ones finish; safe to repeat.
-
-        Raises:
-            ServiceError: The service did not confirm.
-        """
+        """Take no new jobs and let accepted ones finish; safe to repeat."""
         with translated(f"close {self.mode} {self.session_id}", self.session_id):
             self._session.close()
 
     def cancel(self) -> None:
-        """
-        Take no new jobs and drop those that have not started; safe to repeat.
-
-        Raises:
-            ServiceError: The service did not confirm.
-        """
+        """Take no new jobs and drop those that have not started; safe to repeat."""
         with translated(f"cancel {self.mode} {self.session_id}", self.session_id):
             self._session.cancel()
 
     def details(self) -> WorkloadDetails:
-        """
-        Ask the service how the session stands.
-
-        Raises:
-            ServiceError: It did not answer.
-        """
+        """Ask the service how the session stands."""
         with translated(f"read {self.mode} {self.session_id}", self.session_id):
             details = self._session.details() or {}
+        state, started = details.get("state", "unknown"), details.get("started_at")
         return WorkloadDetails(
             session_id=self.session_id,
-            backend_name=details.get("backend_name"),
-            state=(state := details.get("state", "unknown")),
+            state=state,
             is_active=state == ACTIVE,
             is_closed=state == CLOSED,
             accepting_jobs=bool(details.get("accepting_jobs")),
-            max_time_seconds=details.get("max_time"),
-            started_at=_time(details.get("started_at")),
-            closed_at=_time(details.get("closed_at")),
+            started_at=datetime.fromisoformat(started) if started else None,
             usage_seconds=details.get("usage_time"),
         )
 
@@ -90,7 +71,8 @@ class JobModeWorkload:
     """
     Stand for the session where there is none: each job of the flow run goes in by itself.
 
-    The service knows nothing that binds them but the tag that each carries.
+    The service knows nothing that binds them but the tag that each carries, and no clock runs
+    between them, so there is nothing to guard.
 
     Args:
         backend: Where the jobs run.
@@ -98,9 +80,6 @@ class JobModeWorkload:
     """
 
     mode = Mode.JOB
-    client_session = None
-    is_timed = False
-    """No clock runs between the jobs, so there is nothing to guard."""
 
     def __init__(self, backend: IBMBackend, run_tag: str) -> None:
         self._backend = backend
@@ -136,14 +115,11 @@ class JobModeWorkload:
         """Say what is known without asking: that jobs may come, and that no time runs."""
         return WorkloadDetails(
             session_id=self.session_id,
-            backend_name=self._backend.name,
             state="open",
             is_active=False,
             is_closed=False,
             accepting_jobs=True,
-            max_time_seconds=None,
             started_at=None,
-            closed_at=None,
             usage_seconds=None,
         )
 
@@ -159,7 +135,3 @@ class JobModeWorkload:
 
 RuntimeWorkload = TimedWorkload | JobModeWorkload
 """What takes the jobs of a flow run, in any mode."""
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

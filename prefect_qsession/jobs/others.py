@@ -18,7 +18,7 @@ def others_of(flow_run_id: UUID, backend: "Callable[[], IBMBackend]") -> ReadOth
         from prefect_qsession.ibm.charges import run_charges  # noqa: PLC0415 - slow to import
 
         found = run_charges(backend().service, run_tag(flow_run_id), is_known, awaited)
-        known = [(job, JobIdentity.from_tags(job.tags)) for job in found]
-        return [Charge(job.job_id, it.request if it else None, job.seconds) for job, it in known]
+        known = [(job, JobIdentity.from_tags(job.tags), seconds) for job, seconds in found]
+        return [Charge(job.job_id, it.request if it else None, at) for job, it, at in known]
 
     return read

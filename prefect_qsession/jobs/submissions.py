@@ -122,7 +122,7 @@ class Submissions:
         if job := self._duplicates.best(self._known.of(identity)):
             self._known.add(identity, job)
             self._provider.activity.submitted(identity.request)
-            self._provider.events.emit(JobReattachedEvent(job.job_id(), request.primitive.program))
+            self._provider.emit(JobReattachedEvent(job.job_id(), request.primitive.program))
             return Submission(
                 job,
                 is_new=False,
@@ -150,7 +150,7 @@ class Submissions:
             if not isinstance(error, QSessionError):
                 # Cut off in the middle of it, by a task's timeout say.
                 self._known.doubt(request.identity)
-            self._provider.spending.give_back(key)
+            self._provider.spending.budget.give_back(key)
             activity.over(key, time.monotonic())
             raise
         return submission
@@ -159,7 +159,7 @@ class Submissions:
         """Tell, once, that a job has left the queue."""
         if not submission.was_seen_running:
             submission.was_seen_running = True
-            self._provider.events.emit(JobRunningEvent(submission.job.job_id()))
+            self._provider.emit(JobRunningEvent(submission.job.job_id()))
 
     def settle(
         self, request: Request, submission: Submission, error: JobError | None = None
@@ -171,7 +171,7 @@ class Submissions:
         identity = (shared.request if shared else request).identity
         # First: what is told of it may have its charge read once more.
         self._provider.spending.charge(identity.request, submission.job)
-        self._provider.events.emit(end_of_job(submission.job.job_id(), error))
+        self._provider.emit(end_of_job(submission.job.job_id(), error))
         self._provider.activity.over(identity.request, time.monotonic())
         if submission.is_doubtful:
             self._duplicates.cancel_beside(identity, submission.job)
@@ -265,9 +265,7 @@ class Submissions:
                 if is_doubtful:
                     job = self._duplicates.settle(identity, job)
                 program = request.primitive.program
-                self._provider.events.emit(
-                    JobSubmittedEvent(job.job_id(), session.session_id, program)
-                )
+                self._provider.emit(JobSubmittedEvent(job.job_id(), session.session_id, program))
                 return Submission(
                     job,
                     is_new=True,

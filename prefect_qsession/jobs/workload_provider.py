@@ -6,7 +6,7 @@ from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.waiting import Waiting
-from prefect_qsession.reporting.run_events import EventEmitter
+from prefect_qsession.reporting.run_events import RunEvent
 
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter
@@ -23,13 +23,12 @@ class WorkloadProvider(Protocol):
     waits: Waiting
 
     @property
-    def events(self) -> EventEmitter:
-        """Takes the events of the flow run's jobs."""
-        ...
-
-    @property
     def logger(self) -> "Logger | LoggerAdapter[Any]":
         """The flow run's own logger."""
+        ...
+
+    def emit(self, event: RunEvent) -> None:
+        """Emit an event of the flow run here and now; returns at once, never raises."""
         ...
 
     def backend(self) -> "IBMBackend":

@@ -17,31 +17,26 @@ def runs_around() -> tuple[tuple[Hashable, int], ...]:
 
 
 def tasks_around() -> Iterator[TaskRunContext]:
-    """Yield the contexts of the tasks that are entered here, the innermost first."""
-    context = TaskRunContext.get()
-    while context is not None:
-        yield context
-        context = _enclosing(context)
+    """Return the contexts of the tasks that are entered here, the innermost first."""
+    return _around(TaskRunContext.get())
 
 
 def flows_around() -> Iterator[FlowRunContext]:
-    """Yield the contexts of the flows that are entered here, the innermost first."""
-    context = FlowRunContext.get()
-    while context is not None:
-        yield context
-        context = _enclosing(context)
+    """Return the contexts of the flows that are entered here, the innermost first."""
+    return _around(FlowRunContext.get())
 
 
-def _enclosing(context: C) -> C | None:
+def _around(context: C | None) -> Iterator[C]:
     """
-    Return the run of the same kind that this one was entered in.
+    Yield this run and those of its kind that it was entered in.
 
     Prefect offers no public way up: a task run names its parents by id, but not their attempts. The
     token of a context variable holds what was there before; Prefect keeps it under a private name,
     and tests/integration/test_reattachment.py notices if that changes: there, a retried task asks
     through a task inside it.
     """
-    token: Token[C] | None = context._token  # noqa: SLF001 - see above
-    if token is None or token.old_value is Token.MISSING:
-        return None
-    return cast("C", token.old_value)
+    while context is not None:
+        yield context
+        token: Token[C] | None = context._token  # noqa: SLF001 - see above
+        before = None if token is None else token.old_value
+        context = None if before is Token.MISSING else cast("C | None", before)

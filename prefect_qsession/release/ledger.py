@@ -43,9 +43,8 @@ class PrefectLedger:
     Keep the entries of open sessions in the Prefect API; every method is thread-safe.
 
     It holds no connection, so it may be made anywhere, also in async code, where a call blocks, and
-    survives a fork. Each call asks again once if the API is busy or does not answer, and gives up
-    after some twelve seconds at the worst, whatever Prefect's own settings or the API say of
-    retries. All raise `LedgerUnavailable` when the API does not answer, or refuses.
+    survives a fork. Each call takes as long as `short_timeout_client` does at the most. All raise
+    `LedgerUnavailable` when the API does not answer, or refuses.
     """
 
     def __init__(self) -> None:
@@ -102,18 +101,12 @@ class PrefectLedger:
         """
         Return the bare request that forgets a session, for a process that is without Prefect.
 
-        None where the API is a temporary one, which ends with this process. An API that is
-        protected against cross-site requests will refuse it, and the reaper forgets instead.
+        As `bare_request` makes it. Where the API refuses it, the reaper forgets instead.
         """
         return bare_request("DELETE", f"/variables/name/{_name(session_id)}")
 
     def find(self, session_id: str) -> LedgerEntry | None:
-        """
-        Return the entry of a session; None if it has none.
-
-        Raises:
-            LedgerUnavailable: It is not known.
-        """
+        """Return the entry of a session; None if it has none."""
         with _api(f"find session {session_id}", session_id) as client:
             variable = client.read_variable_by_name(_name(session_id))
         return next(iter(_read([variable] if variable else [])), None)
@@ -139,9 +132,6 @@ class PrefectLedger:
         Return how far these flow runs are; those that do not exist are left out.
 
         Asks once for each 200 of them.
-
-        Raises:
-            LedgerUnavailable: The API did not tell.
         """
         ids = [str(flow_run_id) for flow_run_id in flow_run_ids]
         found: list[dict[str, Any]] = []

@@ -80,7 +80,8 @@ class Monitor:
         on_reason: Callable[[ReleaseReason], None],
         beat: Callable[[], object],
     ) -> None:
-        self._flow_run_ids = list(dict.fromkeys(flow_run_ids))
+        ids = list(dict.fromkeys(flow_run_ids))
+        self._wanted = FlowRunFilter(id=FlowRunFilterId(any_=ids))
         self._policy = policy
         self._look_inside = look_inside
         self._on_reason = on_reason
@@ -119,13 +120,9 @@ class Monitor:
             try:
                 if looks % looks_per_beat == 0:
                     self._beat()
-                reason = reason or reason_of(self._read(client), policy.keep_for_retry_seconds)
+                flow_runs = client.read_flow_runs(flow_run_filter=self._wanted)
+                reason = reason or reason_of(flow_runs, policy.keep_for_retry_seconds)
             except Exception as error:  # noqa: BLE001 - a slow or absent API is no reason
                 logger.debug("The flow run cannot be followed at the moment: %s", error)
             if reason is not None or self._stopped.wait(policy.monitor_every_seconds):
                 return reason
-
-    def _read(self, client: SyncPrefectClient) -> list[FlowRun]:
-        return client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=self._flow_run_ids))
-        )

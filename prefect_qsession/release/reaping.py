@@ -6,7 +6,7 @@ taken without comparing clocks, and taken again from a new look right before a s
 so that what another machine does meanwhile is not undone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -113,6 +113,23 @@ class Observation:
         return f"Its flow run is {self.flow_run}, its process {self.process}{silence}."
 
 
+def observe(
+    ledger: Ledger,
+    entries: Iterable[LedgerEntry],
+    liveness: Callable[[ProcessIdentity], Liveness],
+) -> list[Observation]:
+    """Look at the flow run and the process of each entry."""
+    flow_runs = ledger.flow_runs({entry.flow_run_id for entry in entries})
+    return [
+        Observation(
+            entry,
+            flow_run_status(entry, flow_runs.get(entry.flow_run_id)),
+            liveness(entry.process),
+        )
+        for entry in entries
+    ]
+
+
 class Reaper:
     """
     Release every session of the ledger that nobody else will release.
@@ -199,15 +216,7 @@ class Reaper:
         return self._releaser.release(entry, Release(now.decision.value), str(now))
 
     def _look(self, entries: list[LedgerEntry]) -> list[Observation]:
-        flow_runs = self._ledger.flow_runs({entry.flow_run_id for entry in entries})
-        return [
-            Observation(
-                entry,
-                flow_run_status(entry, flow_runs.get(entry.flow_run_id)),
-                self._liveness(entry.process),
-            )
-            for entry in entries
-        ]
+        return observe(self._ledger, entries, self._liveness)
 
 
 def _kept(observation: Observation) -> Reaped:

@@ -94,15 +94,7 @@ class FlowRunProgress:
 
 
 class Ledger(Protocol):
-    """Which sessions are open, for every process. Any method may raise `LedgerUnavailable`."""
-
-    def record(self, entry: LedgerEntry) -> None:
-        """Keep the entry, in the place of an earlier one of the same session; safe to repeat."""
-        ...
-
-    def beat(self, entry: LedgerEntry) -> bool:
-        """Send a sign of life, unlike every earlier one; return False if the entry is gone."""
-        ...
+    """Which sessions are open, as who releases them asks; all may raise `LedgerUnavailable`."""
 
     def forget(self, session_id: str) -> None:
         """Drop the entry, if there is one."""

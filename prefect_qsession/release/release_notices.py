@@ -14,7 +14,7 @@ from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.release.releasing import Reaped, ReleaseResult
 from prefect_qsession.reporting.artifacts import RunArtifacts
 from prefect_qsession.reporting.prefect_events import EventSubject, announce, by_guardian
-from prefect_qsession.reporting.report.histories import is_over
+from prefect_qsession.reporting.report.histories import Stage
 from prefect_qsession.reporting.run_events import ReleasedBy, ReleasedEvent
 from prefect_qsession.states import Release
 
@@ -59,7 +59,8 @@ def tell_of_guardian(flow_run: FlowRun, found: Iterable[Reaped]) -> None:
         artifacts = RunArtifacts(flow_run.id, may_exist=True)
         for session in artifacts.earlier_sessions():
             session_id = session["session_id"]
-            if is_over(session["stage"]) or session_id in by_others or session["mode"] == "job":
+            is_over = Stage(session["stage"]).is_over
+            if is_over or session_id in by_others or session["mode"] == "job":
                 continue
             subject = EventSubject.of(flow_run, session.get("backend"))
             _tell(by_guardian(session_id, Release.CANCEL), subject)

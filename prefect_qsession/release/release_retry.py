@@ -1,10 +1,13 @@
 """Requests that are repeated until the service has confirmed them, or it has been long enough."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, repeat
 from threading import Event
 
 from prefect_qsession.prefect_api.threads import start_thread
+
+PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds to wait before each request of a release; the last one goes on."""
 
 
 class ReleaseRetry:
@@ -13,13 +16,12 @@ class ReleaseRetry:
 
     The Runtime client sets no time limit on an answer: a service that accepts a connection and then
     says nothing would hold the flow's process, and its session, for ever.
+
+    Args:
+        release: Asks once, and returns whether it was this call that released.
     """
 
     def __init__(self, release: Callable[[], bool]) -> None:
-        """
-        Args:
-            release: Asks once, and returns whether it was this call that released.
-        """
         self.released = False
         self.failure: object | None = None
         """What stands in the way of the release; None once there is nothing left to release."""
@@ -35,7 +37,7 @@ class ReleaseRetry:
         self._enough.set()
 
     def _keep_asking(self) -> None:
-        for pause in pauses():
+        for pause in chain(PAUSES, repeat(PAUSES[-1])):
             if self._enough.wait(pause):
                 break
             try:
@@ -48,8 +50,3 @@ class ReleaseRetry:
                 self.failure = None
                 break
         self._done.set()
-
-
-def pauses() -> Iterator[float]:
-    """Yield the seconds to wait before each request of a release: none, then more and more."""
-    return chain((0.0, 0.5, 1.0, 2.0), repeat(4.0))

@@ -64,19 +64,9 @@ class SafeguardedWorkload:
         return self._session.mode
 
     @property
-    def is_timed(self) -> bool:
-        """Whether a clock of the service's runs for it."""
-        return self._session.is_timed
-
-    @property
     def client_mode(self) -> Any:
         """What the client's primitives take as their mode."""
         return self._session.client_mode
-
-    @property
-    def client_session(self) -> Any:
-        """The client's own object, for those who want it bare; None in job mode."""
-        return self._session.client_session
 
     def put_up(
         self,
@@ -103,7 +93,7 @@ class SafeguardedWorkload:
                 requires it. Nothing is up then; the session is left to the caller.
         """
         flow_run = self._owner.flow_run
-        if not self.is_timed:
+        if self.mode is Mode.JOB:
             self._follow((flow_run.id,), look_inside, on_reason)
             return
         guarded = self._guard(access, backend_name)

@@ -22,6 +22,7 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.exceptions import QSessionError
 from prefect_qsession.prefect_api.owners import Owner
+from prefect_qsession.prefect_api.threads import start_thread
 from prefect_qsession.reporting.log_lines import line_of
 from prefect_qsession.reporting.prefect_events import EventSubject, announce
 from prefect_qsession.reporting.reporter import Reporter
@@ -120,13 +121,8 @@ class RunEventEmitter:
         with self._changed:
             self._queue.append(queued)
             if self._thread is None:
-                # Prefect's settings travel in context variables.
-                work = queued.context.copy().run
-                self._thread = Thread(
-                    target=work, args=(self._work,), name="qsession-events", daemon=True
-                )
                 self._is_finishing = False
-                self._thread.start()
+                self._thread = start_thread(self._work, "qsession-events")
             self._changed.notify()
 
     # -- in the thread

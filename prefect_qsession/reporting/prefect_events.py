@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from prefect.client.schemas.objects import FlowRun
@@ -105,7 +105,9 @@ def _event(event: RunEvent, subject: EventSubject) -> dict[str, Any]:
 
 def payload(event: RunEvent) -> dict[str, Any]:
     """Return what an event of it carries: what is known of its fields."""
-    found = {field.name: getattr(event, field.name) for field in _fields(event)}
+    # Every kind of event is a dataclass.
+    names = [field.name for field in fields(cast("Any", event))]
+    found = {name: getattr(event, name) for name in names}
     return {
         name: value.value if isinstance(value, Enum) else value
         for name, value in found.items()
@@ -113,12 +115,8 @@ def payload(event: RunEvent) -> dict[str, Any]:
     }
 
 
-def resources(event: RunEvent, subject: EventSubject) -> list[dict[str, str]]:
-    """Return what an event is about, the first, and what it is related to."""
-    return list(_resources(event, subject))
-
-
-def _resources(event: RunEvent, subject: EventSubject) -> Iterator[dict[str, str]]:
+def resources(event: RunEvent, subject: EventSubject) -> Iterator[dict[str, str]]:
+    """Yield what an event is about, the first, and what it is related to."""
     if job_id := getattr(event, "job_id", None):
         yield _resource("job", f"qsession.job.{job_id}", f"job {job_id}")
     session_id = getattr(event, "session_id", None)
@@ -143,7 +141,3 @@ def _labels(event: RunEvent) -> dict[str, str]:
         for name, value in payload(event).items()
         if name in LABELS and isinstance(value, str)
     }
-
-
-def _fields(event: RunEvent) -> Any:
-    return fields(event)  # type: ignore[arg-type]  # every kind of it is a dataclass

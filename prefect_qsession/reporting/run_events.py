@@ -1,7 +1,7 @@
 """
 What happens to the session and the jobs of a flow run.
 
-Whoever brings something about emits its event, once, by the run's `EventEmitter`. The log, the
+Whoever brings something about emits its event, once, by the run's `RunEventEmitter`. The log, the
 session report and Prefect's events all come of these. The payload of Prefect's event is the fields
 of ours, so these classes are the contract that `docs/events.md` prints.
 """
@@ -9,7 +9,7 @@ of ours, so these classes are the contract that `docs/events.md` prints.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from prefect_qsession import exceptions
 from prefect_qsession.config.modes import Mode
@@ -21,14 +21,6 @@ class RunEvent:
     """Something that has happened; `name` is its name in Prefect, less the `qsession.`."""
 
     name: ClassVar[str]
-
-
-class EventEmitter(Protocol):
-    """To whom the events of a flow run are given."""
-
-    def emit(self, event: RunEvent) -> None:
-        """Take note of what happens here and now; returns at once, never raises."""
-        ...
 
 
 class ReleasedBy(StrEnum):
@@ -230,7 +222,10 @@ class JobCancelledEvent(RunEvent):
     reason: str
 
 
-def end_of_job(job_id: str, error: JobError | None) -> RunEvent:
+EndOfJob = JobCompletedEvent | JobFailedEvent | JobCancelledEvent
+
+
+def end_of_job(job_id: str, error: JobError | None) -> EndOfJob:
     """Return the event that a job is over, with its result or with this error."""
     if error is None:
         return JobCompletedEvent(job_id)

@@ -97,7 +97,7 @@ class FlowRunSession:
 
     def emit(self, event: RunEvent) -> None:
         """Emit an event of the flow run."""
-        self._bind(FlowRunContext.get()).events.emit(event)
+        self._bind(FlowRunContext.get()).emit(event)
 
     def next_iteration(self) -> int:
         """Return the number of the next iteration of a flow that does not count them itself."""

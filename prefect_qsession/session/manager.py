@@ -7,7 +7,7 @@ new one after a pause, or a time in which nothing was asked of it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
@@ -20,19 +20,22 @@ from prefect.logging.loggers import get_logger
 
 from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.budget.spending import Spending
+from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import NotInSessionFlow, ServiceError, SessionNotOpen
+from prefect_qsession.ibm.records import WorkloadDetails
 from prefect_qsession.jobs.activity import Activity
+from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.release.monitor import ReleaseReason
 from prefect_qsession.release.release_retry import ReleaseRetry
 from prefect_qsession.reporting import run_events as events
 from prefect_qsession.reporting.event_emitter import RunEventEmitter
+from prefect_qsession.reporting.report.histories import BudgetUse
 from prefect_qsession.reporting.reporter import Reporter
 from prefect_qsession.session.lifecycle import Lifecycle
 from prefect_qsession.session.openings import Opener
-from prefect_qsession.session.report_source import FlowRunReportSource
 from prefect_qsession.states import Release, SessionState
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from prefect_qsession.release.safeguards import SafeguardedWorkload
 
     WorkloadLifecycle = Lifecycle[SafeguardedWorkload]
+
+BUDGET_NAMES = {BudgetKind.QPU: "QPU budget", BudgetKind.SESSION: "Session budget"}
 
 TIMEOUT_GRACE = timedelta(seconds=1)
 """For the body to release the session itself when its flow times out."""
@@ -71,7 +76,7 @@ class SessionManager:
         self.policy = policy
         self.events = RunEventEmitter(
             lambda: self.owner,
-            Reporter(FlowRunReportSource(self), policy.mode, policy.long_queue_seconds),
+            Reporter(self, policy.mode, policy.long_queue_seconds),
         )
         """Takes the events of the session, and of its jobs."""
         self.spending = Spending(policy, self._emit_most_is_spent)
@@ -82,7 +87,7 @@ class SessionManager:
         self._make_runtime = make_runtime
         self._credentials = credentials
         self._runtime: Runtime | None = None
-        self._opener = Opener(policy, self.events)
+        self._opener = Opener(policy, self.emit)
         self._lock = Lock()
         self._lifecycle = self._new_lifecycle()
         self._waiting: Timer | None = None
@@ -100,6 +105,10 @@ class SessionManager:
     def session(self) -> "SafeguardedWorkload | None":
         """The latest session, if the service has opened one; also when it is over."""
         return self._lifecycle.session
+
+    def emit(self, event: events.RunEvent) -> None:
+        """Emit an event of the flow run here and now; returns at once, never raises."""
+        self.events.emit(event)
 
     def acquire(self) -> "SafeguardedWorkload":
         """Return the open session, opening it if there is none; raises as the lifecycle does."""
@@ -126,7 +135,7 @@ class SessionManager:
             return
         session.take_down()
         self.spending.session_lost(session)
-        self.events.emit(events.LostEvent(session.session_id, reason))
+        self.emit(events.LostEvent(session.session_id, reason))
 
     def has_ended(self, session_id: str | None) -> bool:
         """
@@ -194,6 +203,35 @@ class SessionManager:
         """The flow run's own logger, once the flow run is known."""
         return self.owner.logger if self.owner else get_logger("qsession")
 
+    # -- what the session report asks
+
+    def budgets(self) -> list[BudgetUse]:
+        """Return how much of the flow run's budgets is spent, as far as it is known here."""
+        now, budget = time.monotonic(), self.spending.budget
+        return [
+            BudgetUse(name, budget.spent_seconds(kind, now), cap)
+            for kind, name in BUDGET_NAMES.items()
+            if (cap := budget.cap_seconds(kind)) is not None
+        ]
+
+    def details(self) -> WorkloadDetails | None:
+        """Ask how the latest session stands; None if there is none whose time is counted."""
+        session = self.session
+        return session.details() if session and session.mode is not Mode.JOB else None
+
+    def charges(self, job_ids: Collection[str]) -> Mapping[str, float]:
+        """Ask what these jobs were charged; those whose charge is not final are left out."""
+        from prefect_qsession.ibm.charges import charges  # noqa: PLC0415 - slow to import
+
+        if self.owner is None:
+            return {}
+        found = charges(self.backend().service, job_ids, run_tag(self.owner.flow_run_id))
+        # Those of workers, too, which the budgets of this process know in no other way.
+        self.spending.learn(found)
+        return found
+
+    # -- within
+
     def _way(self) -> "Runtime":
         with self._lock:
             if self._runtime is None:
@@ -233,10 +271,11 @@ class SessionManager:
             with suppress(ServiceError):
                 session.cancel()
             raise
-        limit, page = max_time if opened.is_timed else None, runtime.page(opened.session_id)
-        self.events.emit(
-            events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page)
+        limit, page = (
+            max_time if opened.mode is not Mode.JOB else None,
+            runtime.page(opened.session_id),
         )
+        self.emit(events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page))
         return session
 
     def _look_inside(self, session: "SafeguardedWorkload") -> ReleaseReason | None:
@@ -254,8 +293,8 @@ class SessionManager:
         return None
 
     def _emit_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
-        cap = self.spending.cap_seconds(budget)
-        self.events.emit(events.BudgetWarningEvent(budget, spent_seconds, cap))
+        cap = self.spending.budget.cap_seconds(budget)
+        self.emit(events.BudgetWarningEvent(budget, spent_seconds, cap))
 
     def _react(self, lifecycle: "WorkloadLifecycle", reason: ReleaseReason) -> None:
         """Release as the reason asks, in the monitor's thread."""
@@ -273,7 +312,7 @@ class SessionManager:
             self._opener.give_up()
         session = lifecycle.session
         if session is not None and lifecycle.state is SessionState.OPEN:
-            self.events.emit(events.ReleasingEvent(session.session_id, outcome))
+            self.emit(events.ReleasingEvent(session.session_id, outcome))
         attempt = ReleaseRetry(lambda: lifecycle.release(outcome))
         attempt.run(self.policy.release_within_seconds)
         session = lifecycle.session
@@ -282,7 +321,7 @@ class SessionManager:
         elif attempt.failure is not None:
             session_id = session.session_id if session else "unknown"
             max_time = self.policy.max_time_seconds
-            self.events.emit(events.LeftOpenEvent(session_id, str(attempt.failure), max_time))
+            self.emit(events.LeftOpenEvent(session_id, str(attempt.failure), max_time))
 
     def _emit_released(
         self, session: "SafeguardedWorkload", state: SessionState, outcome: Release
@@ -290,10 +329,10 @@ class SessionManager:
         self.spending.session_ended(session)
         usage: float | None = None
         # After a cancel the process may have little time left, and a job may run on.
-        if outcome is Release.CLOSE and session.is_timed:
+        if outcome is Release.CLOSE and session.mode is not Mode.JOB:
             try:
                 usage = self.spending.read(session)
             except Exception as error:  # noqa: BLE001 - it is released, only the figure is missing
                 self.logger.debug("The usage of the session cannot be read: %s", error)
         session_id = session.session_id
-        self.events.emit(events.ReleasedEvent(session_id, state, usage_seconds=usage))
+        self.emit(events.ReleasedEvent(session_id, state, usage_seconds=usage))

@@ -13,7 +13,7 @@ from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import ServiceError, SessionNotOpen, SessionRefused
 from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.prefect_api.owners import Owner
-from prefect_qsession.reporting.run_events import EventEmitter, ModeFallbackEvent
+from prefect_qsession.reporting.run_events import ModeFallbackEvent, RunEvent
 from prefect_qsession.session.slots import Slot
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class Opener:
 
     Args:
         policy: Which modes, and whether sessions are limited.
-        events: Is told of a mode that the plan refuses.
+        emit: Is told of a mode that the plan refuses.
     """
 
-    def __init__(self, policy: ResolvedPolicy, events: EventEmitter) -> None:
-        self._events = events
+    def __init__(self, policy: ResolvedPolicy, emit: Callable[[RunEvent], object]) -> None:
+        self._emit = emit
         self._limit = policy.concurrency_limit
         self._modes = modes_to_try(policy.mode, policy.fallback)
         self._lock = Lock()
@@ -99,7 +99,7 @@ class Opener:
                     continue
                 if not others or not (isinstance(error, SessionRefused) and error.by_plan):
                     raise
-                self._events.emit(ModeFallbackEvent(mode, others[0], str(error)))
+                self._emit(ModeFallbackEvent(mode, others[0], str(error)))
                 self._modes = tuple(others)
 
 

@@ -85,7 +85,7 @@ def ask(
             now = clock()
             try:
                 if pause == 0.0 or (is_taken and now - heard_at > ASKED_AGAIN_AFTER):
-                    _put(client, flow_run_id, QUESTION + question.key, _question_text(question))
+                    _put(client, flow_run_id, QUESTION + question.key, json.dumps(asdict(question)))
                     is_taken = False
                 if text := _take(client, flow_run_id, REPLY + question.key):
                     return _read_reply(text)
@@ -164,10 +164,6 @@ def reply(
     _put(client, flow_run_id, REPLY + question.key, _reply_text(answer))
 
 
-def _question_text(question: Question) -> str:
-    return json.dumps(asdict(question))
-
-
 def _reply_text(answer: Reply | QSessionError) -> str:
     if isinstance(answer, JobDestination):
         return json.dumps({"session": asdict(answer)})
@@ -191,10 +187,7 @@ def _error(kind: str, args: list[Any], attributes: dict[str, Any]) -> QSessionEr
     found = getattr(exceptions, kind, SessionError)
     if not (isinstance(found, type) and issubclass(found, QSessionError)):
         found = SessionError
-    error = found.__new__(found)
-    error.args = tuple(args)
-    vars(error).update(attributes)
-    return error
+    return exceptions.restored(found, tuple(args), attributes)
 
 
 def _nobody(client: SyncPrefectClient, flow_run_id: UUID, seconds: float) -> SessionError:

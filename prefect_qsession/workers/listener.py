@@ -209,13 +209,8 @@ class WorkerListener:
         except Exception as error:  # noqa: BLE001 - a worker waits for an answer, whatever it is
             answer = SessionError(f"The flow's process has no session: {type(error).__name__}.")
         with short_timeout_client() as client:
-            self._put(client, question, answer)
+            try:
+                reply(client, self._flow_run_id, question, answer)
+            except (HTTPError, ObjectNotFound) as error:
+                logger.warning("A worker was not told of its session, and asks again: %s", error)
         self._in_hand.discard(question.key)
-
-    def _put(
-        self, client: SyncPrefectClient, question: Question, answer: Reply | QSessionError
-    ) -> None:
-        try:
-            reply(client, self._flow_run_id, question, answer)
-        except (HTTPError, ObjectNotFound) as error:
-            logger.warning("A worker was not told of its session, and will ask again: %s", error)

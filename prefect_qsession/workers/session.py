@@ -197,7 +197,7 @@ class WorkerSession:
 
     def _forward_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
         # Other workers find out, too: the flow's process tells it once.
-        cap = self.spending.cap_seconds(budget)
+        cap = self.spending.budget.cap_seconds(budget)
         self.events.forward(BudgetWarningEvent(budget, spent_seconds, cap), datetime.now(UTC))
 
 

@@ -14,10 +14,9 @@ from pydantic import ValidationError
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession import QiskitRuntimeCredentials
-from prefect_qsession.credentials import load_credentials
 from prefect_qsession.exceptions import InvalidBlock
 from prefect_qsession.ibm.service import _environment
-from prefect_qsession.prefect_api.blocks import saved_name
+from prefect_qsession.prefect_api.blocks import load_block, saved_name
 
 KEY = "an-api-key-that-must-not-show"
 
@@ -49,14 +48,14 @@ def test_making_saving_and_loading_it_asks_nothing_of_the_runtime_service(creden
     """A block for a service that does not exist can be made, saved and loaded."""
     credentials.save("points-nowhere")
 
-    assert KEY == load_credentials("points-nowhere").api_key.get_secret_value()
+    assert KEY == load_block(QiskitRuntimeCredentials, "points-nowhere").api_key.get_secret_value()
 
 
 def test_it_survives_being_saved(credentials):
     """What is loaded equals what was saved, secrets included."""
     credentials.save("round-trip")
 
-    assert credentials.account() == load_credentials("round-trip").account()
+    assert credentials.account() == load_block(QiskitRuntimeCredentials, "round-trip").account()
 
 
 def test_a_loaded_block_knows_its_name(credentials):
@@ -66,7 +65,7 @@ def test_a_loaded_block_knows_its_name(credentials):
 
     assert unsaved is None
     assert "named" == saved_name(credentials)
-    assert "named" == saved_name(load_credentials("named"))
+    assert "named" == saved_name(load_block(QiskitRuntimeCredentials, "named"))
     assert "named" == saved_name("named")
 
 
@@ -111,7 +110,7 @@ def test_a_saved_block_that_lacks_a_field_is_named_and_does_not_show_the_key(cre
     asyncio.run(empty_the_instance())
 
     with pytest.raises(InvalidBlock, match="'incomplete'") as refused:
-        load_credentials("incomplete")
+        load_block(QiskitRuntimeCredentials, "incomplete")
     assert KEY not in "".join(traceback.format_exception(refused.value))
 
 

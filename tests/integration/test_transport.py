@@ -102,7 +102,7 @@ class Line:
 
     def submit(self, session: TimedWorkload, tags: tuple[str, ...] = ()):
         """Submit a job by the client's own primitive."""
-        sampler = Sampler(session.client_session)
+        sampler = Sampler(session.client_mode)
         sampler.options.environment.job_tags = list(tags)
         with translated("submit a job", session.session_id):
             return sampler.run([flipped_qubit(5)], shots=1)
@@ -205,7 +205,7 @@ def test_the_charges_of_a_whole_run_are_read_until_nothing_is_new(line):
     def read(known=(), awaited=()) -> tuple[dict, int]:
         before = lists.struck
         found = run_charges(line.service, "of-this-run", lambda job: job in known, awaited)
-        return {it.job_id: it.seconds for it in found}, lists.struck - before
+        return {job.job_id: seconds for job, seconds in found}, lists.struck - before
 
     assert (dict.fromkeys(jobs), 2) == read()
     assert ({}, 1) == read(known=jobs)

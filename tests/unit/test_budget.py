@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prefect_qsession.budget.rules import Budget, BudgetKind, BudgetStatus
+from prefect_qsession.budget.rules import WARN_AT, Budget, BudgetKind
 from prefect_qsession.exceptions import BudgetExceeded
 
 
@@ -173,16 +173,16 @@ def test_no_job_is_asked_for_when_the_session_time_is_spent():
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (0, [BudgetStatus.OK, BudgetStatus.OK]),
-        (79.9, [BudgetStatus.OK, BudgetStatus.OK]),
-        (80, [BudgetStatus.WARN, BudgetStatus.OK]),
-        (99.9, [BudgetStatus.WARN, BudgetStatus.OK]),
-        (100, [BudgetStatus.WARN, BudgetStatus.EXCEEDED]),
-        (200, [BudgetStatus.WARN, BudgetStatus.EXCEEDED]),
+        (0, (False, False)),
+        (79.9, (False, False)),
+        (80, (True, False)),
+        (99.9, (True, False)),
+        (100, (True, True)),
+        (200, (True, True)),
     ],
 )
 @pytest.mark.parametrize("kind", list(BudgetKind))
-def test_a_status_warns_once_for_each_kind_and_refuses_always(kind, seconds, expected):
+def test_most_of_a_cap_is_spent_before_all_of_it_is(kind, seconds, expected):
     """At four fifths of the cap, and at the cap."""
     budget = Budget(100, 100)
     budget.charge("a", "job-a", seconds if kind is BudgetKind.QPU else 0)
@@ -190,18 +190,17 @@ def test_a_status_warns_once_for_each_kind_and_refuses_always(kind, seconds, exp
         budget.read_session("s1", seconds, at=0, is_running=False)
     [other] = set(BudgetKind) - {kind}
 
-    assert expected == [budget.status(kind, now=0), budget.status(kind, now=0)]
-    assert BudgetStatus.OK is budget.status(other, now=0)
+    assert expected == (budget.is_spent(kind, 0, WARN_AT), budget.is_spent(kind, 0))
+    assert not budget.is_spent(other, 0)
 
 
 def test_one_of_many_threads_is_warned():
     """Exactly one."""
     budget = Budget(100, None)
-    budget.charge("a", "job-a", 90)
     with ThreadPoolExecutor(16) as threads:
-        statuses = list(threads.map(lambda _: budget.status(BudgetKind.QPU, now=0), range(200)))
+        warned = list(threads.map(lambda _: budget.take_warning(BudgetKind.QPU), range(200)))
 
-    assert 1 == statuses.count(BudgetStatus.WARN)
+    assert 1 == warned.count(True)
 
 
 def test_without_caps_everything_is_allowed_and_still_counted():
@@ -209,7 +208,7 @@ def test_without_caps_everything_is_allowed_and_still_counted():
     budget = Budget(None, None)
     budget.charge("a", "job-a", 1e9)
 
-    assert BudgetStatus.OK is budget.status(BudgetKind.QPU, now=0)
+    assert not budget.is_spent(BudgetKind.QPU, 0)
     assert 1e9 == spent_qpu(budget)
     assert (False, None) == (budget.wants_reading(0), budget.session_seconds_left(0))
 
@@ -251,5 +250,3 @@ def test_a_warning_that_another_process_gives_is_given_once():
 
     assert budget.take_warning(BudgetKind.QPU)
     assert not budget.take_warning(BudgetKind.QPU)
-    budget.charge("a", "job-a", 90)
-    assert BudgetStatus.OK is budget.status(BudgetKind.QPU, now=0)

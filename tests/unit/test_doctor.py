@@ -30,7 +30,6 @@ OK, WARNING, PROBLEM, SKIPPED = CheckStanding
 def instance_of(plan, consumed_seconds=0, limit_seconds=None, *, limit_reached=False):
     """Return an instance of this plan."""
     return InstanceDetails(
-        "crn:",
         "mine",
         plan,
         None if plan is None else plan not in LONGEST_BATCH_SECONDS,

@@ -82,7 +82,7 @@ def test_what_is_remembered_is_bounded():
         circuit.rz(number / 100, 0)
         check_isa([circuit], manila)
 
-    assert 0 < len(_checked[manila].circuits) <= MOST_CHECKED + 1
+    assert 0 < len(_checked[manila][1]) <= MOST_CHECKED + 1
     backend = weakref.ref(manila)
     del manila
     gc.collect()

@@ -29,7 +29,7 @@ ARROWS = {
 """Each room, from the bottom up, and the rooms that it imports; the door is the package's top."""
 
 PURE = {
-    "exceptions": "base configuration jobs service sessions",
+    "exceptions": "",
     "states": "",
     "config": "backends durations modes options policy tested",
     "prefect_api": "requests",

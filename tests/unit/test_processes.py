@@ -97,12 +97,6 @@ def test_what_cannot_be_seen_from_here_is_unknown(changes):
     assert Liveness.UNKNOWN == liveness(replace(this_process(), **changes))
 
 
-def test_there_is_no_identity_of_what_is_not_there():
-    """No process has a pid above the kernel's limit."""
-    with pytest.raises(ProcessLookupError):
-        identity_of(2**22 + 1)
-
-
 def test_a_forked_child_has_an_identity_of_its_own():
     """It is not taken for its parent, whose memory it has."""
     program = """

@@ -71,14 +71,11 @@ class Session:
         state = self.service.states[self.session_id]
         return WorkloadDetails(
             self.session_id,
-            backend_name=None,
             state=state,
             is_active=state == "active",
             is_closed=state == "closed",
             accepting_jobs=state != "closed",
-            max_time_seconds=None,
             started_at=None,
-            closed_at=None,
             usage_seconds=None,
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.reporting.report.curve import curve
-from prefect_qsession.reporting.report.histories import BudgetUse, Stage, is_over
+from prefect_qsession.reporting.report.histories import BudgetUse, Stage
 from prefect_qsession.reporting.report.markdown import markdown
 from prefect_qsession.reporting.report.model import RunReport
 from prefect_qsession.reporting.report.series import MOST_POINTS, Series
@@ -356,7 +356,7 @@ def test_sessions_of_earlier_attempts_are_not_forgotten():
 
     assert "| `s1` | session | ibm_manila | closed |  |" in text_of(second)
     assert ["s1", "s2"] == [it["session_id"] for it in second.summary()]
-    assert [True, False] == [is_over(it["stage"]) for it in second.summary()]
+    assert [True, False] == [Stage(it["stage"]).is_over for it in second.summary()]
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,3 @@ class BudgetUse:
     name: str
     spent_seconds: float
     cap_seconds: float
-
-
-def is_over(stage: str) -> bool:
-    """Whether a session of this stage, as a summary has it, is over."""
-    return Stage(stage).is_over

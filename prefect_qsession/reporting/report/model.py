@@ -17,8 +17,11 @@ from prefect_qsession.reporting.report.series import Series
 from prefect_qsession.reporting.run_events import RunEvent
 from prefect_qsession.states import SessionState
 
-LONG_QUEUE_SECONDS = 3600.0
-"""Whoever waits longer than that in the queue may want to know."""
+JOB_ENDS = {
+    events.JobCompletedEvent: JobStage.COMPLETED,
+    events.JobFailedEvent: JobStage.FAILED,
+    events.JobCancelledEvent: JobStage.CANCELLED,
+}
 
 
 @dataclass
@@ -30,7 +33,7 @@ class RunReport:
     """
 
     asked_mode: Mode = Mode.SESSION
-    long_queue_seconds: float = LONG_QUEUE_SECONDS
+    long_queue_seconds: float = 3600.0
     sessions: list[WorkloadHistory] = field(default_factory=list)
     jobs: dict[str, JobHistory] = field(default_factory=dict)
     """By their ids, in their order."""
@@ -186,17 +189,13 @@ class RunReport:
         if job := self.jobs.get(it.job_id):
             job.stage, job.running_at = JobStage.RUNNING, at
 
-    @_note.register
-    def _(self, it: events.JobCompletedEvent, at: datetime) -> None:
-        self._job_over(it.job_id, JobStage.COMPLETED, at)
-
-    @_note.register
-    def _(self, it: events.JobFailedEvent, at: datetime) -> None:
-        self._job_over(it.job_id, JobStage.FAILED, at)
-
-    @_note.register
-    def _(self, it: events.JobCancelledEvent, at: datetime) -> None:
-        self._job_over(it.job_id, JobStage.CANCELLED, at)
+    @_note.register(events.JobCompletedEvent)
+    @_note.register(events.JobFailedEvent)
+    @_note.register(events.JobCancelledEvent)
+    def _(self, it: "events.EndOfJob", at: datetime) -> None:
+        if job := self.jobs.get(it.job_id):
+            job.stage, job.over_at = JOB_ENDS[type(it)], at
+            self._under_way.discard(it.job_id)
 
     @_note.register
     def _(self, it: events.TrackedEvent, _at: datetime) -> None:
@@ -249,8 +248,3 @@ class RunReport:
         if history is not None and history.stage is not stage:
             history.changes.append((stage, at))
             history.reason = reason or history.reason
-
-    def _job_over(self, job_id: str, stage: JobStage, at: datetime) -> None:
-        if job := self.jobs.get(job_id):
-            job.stage, job.over_at = stage, at
-            self._under_way.discard(job_id)

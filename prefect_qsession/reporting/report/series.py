@@ -15,11 +15,6 @@ class Series:
     """Iteration and value."""
     count: int = 0
 
-    @property
-    def last(self) -> float | None:
-        """The latest value."""
-        return self.points[-1][1] if self.points else None
-
     def add(self, iteration: float | None, value: float) -> None:
         """Take in a value; one that is not finite has no place in a picture, and is left out."""
         self.count += 1

@@ -1,6 +1,5 @@
 """The jobs of a flow run as rows of a table."""
 
-from datetime import datetime
 from typing import Any
 
 from prefect_qsession.reporting.report.histories import JobHistory
@@ -17,14 +16,15 @@ def job_rows(report: RunReport) -> list[dict[str, Any]]:
 
 
 def _row(job: JobHistory, page: str | None) -> dict[str, Any]:
+    seconds = None if job.over_at is None else round((job.over_at - job.at).total_seconds(), 2)
     row: dict[str, Any] = {
         "job": job.job_id,
         "state": str(job.stage),
-        "seconds": _seconds(job),
+        "seconds": seconds,
         "QPU seconds": job.charged_seconds,
         "attempt": "earlier" if job.is_reattached else "this",
         "program": job.program,
-        "asked for (UTC)": _clock(job.at),
+        "asked for (UTC)": f"{job.at:%Y-%m-%d %H:%M:%S}",
     }
     if page:
         row["page"] = job_page(page, job.job_id)
@@ -34,11 +34,3 @@ def _row(job: JobHistory, page: str | None) -> dict[str, Any]:
 def job_page(session_page: str, job_id: str) -> str:
     """Return where people find a job, beside its session."""
     return f"{session_page.rpartition('/')[0]}/{job_id}"
-
-
-def _clock(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}"
-
-
-def _seconds(job: JobHistory) -> float | None:
-    return None if job.over_at is None else round((job.over_at - job.at).total_seconds(), 2)
