@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The lock names everything; to resolve it again would be slow, and could end elsewhere.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
-# Two processes: each has a Prefect server and simulators of its own, which want a core, too.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+# Four processes, for two cores: most tests wait for others most of the time.
+PYTEST := $(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup
 BUILD_PAGES := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build
 .DEFAULT_GOAL := help
 
