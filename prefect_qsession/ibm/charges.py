@@ -1,15 +1,12 @@
-"""What jobs were charged, read many at a time; and where people find them."""
+"""What jobs were charged, read many at a time."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from urllib.parse import urlsplit
 
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession.ibm.errors import translated
 from prefect_qsession.ibm.internals import ListedJob, listed_jobs
 from prefect_qsession.ibm.jobs import PAGE
-
-PLATFORM = "quantum.cloud.ibm.com"
 
 _DOING = "read what the flow run's jobs were charged"
 
@@ -77,14 +74,6 @@ def _pages(service: QiskitRuntimeService, run_tag: str) -> Iterator[list[ListedJ
         yield page
         if len(page) < PAGE:
             return
-
-
-def platform_page(runtime_url: str, workload_id: str) -> str | None:
-    """Return the page of a session or job on IBM Quantum Platform; None at any other service."""
-    host = urlsplit(runtime_url).hostname or ""
-    if host != PLATFORM and not host.endswith(f".{PLATFORM}"):
-        return None
-    return f"https://{PLATFORM}/workloads/{workload_id}"
 
 
 def _charge(job: ListedJob) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 from ibm_cloud_sdk_core import ApiException
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
@@ -23,7 +24,6 @@ from prefect_qsession.exceptions import (
     UnknownInstance,
 )
 from prefect_qsession.ibm.access import account_access, resolver, service_access
-from prefect_qsession.ibm.charges import platform_page
 from prefect_qsession.ibm.errors import refused_as_session_refused, translated
 from prefect_qsession.ibm.internals import ADDRESS_VARIABLES, tell_if_untested
 from prefect_qsession.ibm.records import RuntimeAccount, ServiceAccess
@@ -32,6 +32,9 @@ from prefect_qsession.ibm.transport import install, patient_service
 from prefect_qsession.ibm.workloads import JobModeWorkload, RuntimeWorkload, TimedWorkload
 
 _CLIENT_CLASSES = {Mode.SESSION: Session, Mode.BATCH: Batch}
+
+PLATFORM = "quantum.cloud.ibm.com"
+"""Where people find what they have at IBM's own service."""
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each further try to connect."""
@@ -124,8 +127,10 @@ class Runtime:
         return service_access(service, self._account)
 
     def page(self, workload_id: str) -> str | None:
-        """Return the page where people find a session or job; None where there are none."""
-        return platform_page(self.access.runtime_url, workload_id)
+        """Return the page of a session or job on IBM Quantum Platform; None at other services."""
+        host = urlsplit(self.access.runtime_url).hostname or ""
+        is_there = host == PLATFORM or host.endswith(f".{PLATFORM}")
+        return f"https://{PLATFORM}/workloads/{workload_id}" if is_there else None
 
     def backend(self) -> IBMBackend:
         """
