@@ -242,10 +242,8 @@ class SessionManager:
             with suppress(ServiceError):
                 session.cancel()
             raise
-        limit, page = (
-            max_time if opened.mode is not Mode.JOB else None,
-            runtime.page(opened.session_id),
-        )
+        limit = None if opened.mode is Mode.JOB else max_time
+        page = runtime.page(opened.session_id)
         self.emit(events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page))
         return session
 
