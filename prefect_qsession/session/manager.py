@@ -203,35 +203,6 @@ class SessionManager:
         """The flow run's own logger, once the flow run is known."""
         return self.owner.logger if self.owner else get_logger("qsession")
 
-    # -- what the session report asks
-
-    def budgets(self) -> list[BudgetUse]:
-        """Return how much of the flow run's budgets is spent, as far as it is known here."""
-        now, budget = time.monotonic(), self.spending.budget
-        return [
-            BudgetUse(name, budget.spent_seconds(kind, now), cap)
-            for kind, name in BUDGET_NAMES.items()
-            if (cap := budget.cap_seconds(kind)) is not None
-        ]
-
-    def details(self) -> WorkloadDetails | None:
-        """Ask how the latest session stands; None if there is none whose time is counted."""
-        session = self.session
-        return session.details() if session and session.mode is not Mode.JOB else None
-
-    def charges(self, job_ids: Collection[str]) -> Mapping[str, float]:
-        """Ask what these jobs were charged; those whose charge is not final are left out."""
-        from prefect_qsession.ibm.charges import charges  # noqa: PLC0415 - slow to import
-
-        if self.owner is None:
-            return {}
-        found = charges(self.backend().service, job_ids, run_tag(self.owner.flow_run_id))
-        # Those of workers, too, which the budgets of this process know in no other way.
-        self.spending.learn(found)
-        return found
-
-    # -- within
-
     def _way(self) -> "Runtime":
         with self._lock:
             if self._runtime is None:
@@ -271,10 +242,8 @@ class SessionManager:
             with suppress(ServiceError):
                 session.cancel()
             raise
-        limit, page = (
-            max_time if opened.mode is not Mode.JOB else None,
-            runtime.page(opened.session_id),
-        )
+        limit = None if opened.mode is Mode.JOB else max_time
+        page = runtime.page(opened.session_id)
         self.emit(events.OpenedEvent(opened.session_id, opened.mode, backend_name, limit, page))
         return session
 
@@ -336,3 +305,30 @@ class SessionManager:
                 self.logger.debug("The usage of the session cannot be read: %s", error)
         session_id = session.session_id
         self.emit(events.ReleasedEvent(session_id, state, usage_seconds=usage))
+
+    # -- what the session report asks
+
+    def budgets(self) -> list[BudgetUse]:
+        """Return how much of the flow run's budgets is spent, as far as it is known here."""
+        now, budget = time.monotonic(), self.spending.budget
+        return [
+            BudgetUse(name, budget.spent_seconds(kind, now), cap)
+            for kind, name in BUDGET_NAMES.items()
+            if (cap := budget.cap_seconds(kind)) is not None
+        ]
+
+    def details(self) -> WorkloadDetails | None:
+        """Ask how the latest session stands; None if there is none whose time is counted."""
+        session = self.session
+        return session.details() if session and session.mode is not Mode.JOB else None
+
+    def charges(self, job_ids: Collection[str]) -> Mapping[str, float]:
+        """Ask what these jobs were charged; those whose charge is not final are left out."""
+        from prefect_qsession.ibm.charges import charges  # noqa: PLC0415 - slow to import
+
+        if self.owner is None:
+            return {}
+        found = charges(self.backend().service, job_ids, run_tag(self.owner.flow_run_id))
+        # Those of workers, too, which the budgets of this process know in no other way.
+        self.spending.learn(found)
+        return found

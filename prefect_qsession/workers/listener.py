@@ -84,7 +84,6 @@ class WorkerListener:
     def __init__(self, manager: FlowProcess, owner: Owner) -> None:
         self._manager = manager
         self._owner = owner
-        self._flow_run_id = owner.flow_run_id
         manager.spending.share(others_of(owner.flow_run_id, manager.backend))
         self._places = count(1)
         self._stopped = Event()
@@ -107,7 +106,7 @@ class WorkerListener:
         """
         session = self._manager.open_session
         return WorkerContext(
-            flow_run_id=self._flow_run_id,
+            flow_run_id=self._owner.flow_run_id,
             attempt=self._owner.flow_run.run_count,
             make_runtime=make_runtime,
             backend=backend,
@@ -149,7 +148,7 @@ class WorkerListener:
         """Take what workers have sent; one at a time, or two might take the same."""
         try:
             with self._taking:
-                for sent in take(client, self._flow_run_id, self._taken):
+                for sent in take(client, self._owner.flow_run_id, self._taken):
                     if isinstance(sent, Question):
                         self._take_up(sent)
                     else:
@@ -210,7 +209,7 @@ class WorkerListener:
             answer = SessionError(f"The flow's process has no session: {type(error).__name__}.")
         with short_timeout_client() as client:
             try:
-                reply(client, self._flow_run_id, question, answer)
+                reply(client, self._owner.flow_run_id, question, answer)
             except (HTTPError, ObjectNotFound) as error:
                 logger.warning("A worker was not told of its session, and asks again: %s", error)
         self._in_hand.discard(question.key)

@@ -48,14 +48,10 @@ class JobFilter:
             and self.pending in (None, not job.is_final)
             and self.program in (None, job.program_id)
             and set(self.tags) <= set(job.tags)
-            and (self.session_id is None or _session_id(job) == self.session_id)
+            and self.session_id in (None, job.session and job.session.id)
             and _is_between(self.created_after, job.created, self.created_before)
             and (self.include_mocks or not job.is_dry_run)
         )
-
-
-def _session_id(job: Job) -> str | None:
-    return None if job.session is None else job.session.id
 
 
 def _is_between(after: float | None, at: float, before: float | None) -> bool:

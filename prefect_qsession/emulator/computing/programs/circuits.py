@@ -67,7 +67,8 @@ class DeviceFacts:
 
 def used_qubits(circuit: QuantumCircuit) -> list[int]:
     """Return the qubits on which anything happens."""
-    return sorted({q for instruction in effects(circuit) for q in _qubits(circuit, instruction)})
+    touched = (qubit for instruction in effects(circuit) for qubit in instruction.qubits)
+    return sorted({circuit.find_bit(qubit).index for qubit in touched})
 
 
 def restricted_to(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
@@ -137,7 +138,3 @@ def components(circuit: QuantumCircuit) -> list[Component]:
 def effects(circuit: QuantumCircuit) -> Iterator[CircuitInstruction]:
     """Yield the instructions that do something on an ideal processor."""
     return (i for i in circuit.data if i.operation.name not in _IDLE_INSTRUCTIONS)
-
-
-def _qubits(circuit: QuantumCircuit, instruction: CircuitInstruction) -> list[int]:
-    return [circuit.find_bit(qubit).index for qubit in instruction.qubits]

@@ -15,7 +15,6 @@ from ibm_quantum_schemas.executor.version_2_0 import (
     QuantumProgramResultItemModel,
     QuantumProgramResultModel,
 )
-from pydantic import ValidationError
 
 # Semi-public: the client's local mode draws from a samplex with it. Only this module calls it.
 from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
@@ -25,11 +24,7 @@ from samplomatic.quantum_program import CircuitItem, SamplexItem
 
 from prefect_qsession.emulator.computing.programs.circuits import DeviceFacts
 from prefect_qsession.emulator.computing.programs.decoding import check_qpy_version
-from prefect_qsession.emulator.computing.programs.failures import (
-    JobFailure,
-    not_loadable,
-    not_supported,
-)
+from prefect_qsession.emulator.computing.programs.failures import by_schema, not_supported
 from prefect_qsession.emulator.computing.programs.pubs import checked_executions
 from prefect_qsession.emulator.computing.programs.sampling import sample_registers
 from prefect_qsession.emulator.rules.simulation import Outcome
@@ -68,11 +63,8 @@ def run_executor(params: dict[str, Any], facts: DeviceFacts, seed: int) -> Outco
 
 
 def _read_program(params: dict[str, Any]) -> QuantumProgram:
-    if params.get("schema_version") != SCHEMA_VERSION:
-        why = f"schema version {params.get('schema_version')!r} is not {SCHEMA_VERSION!r}"
-        raise not_loadable(why)
     converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS[SCHEMA_VERSION]
-    try:
+    with by_schema(params, SCHEMA_VERSION):
         model = converter.model(**params)
         # The schema also allows OpenQASM, which has no version and which no client sends.
         check_qpy_version(getattr(model.quantum_program.circuits, "qpy_version", 0))
@@ -80,14 +72,6 @@ def _read_program(params: dict[str, Any]) -> QuantumProgram:
         for item in program.items:
             if isinstance(item, SamplexItem):
                 item.samplex.finalize()
-    except (MemoryError, JobFailure):
-        raise
-    except ValidationError as error:
-        raise not_loadable(
-            f"{error.error_count()} fields are not as the schema has them"
-        ) from error
-    except Exception as error:  # the schema's own readers raise whatever their parts raise
-        raise not_loadable(str(error)) from error
     return program
 
 

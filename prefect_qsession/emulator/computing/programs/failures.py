@@ -1,5 +1,11 @@
 """Why a job fails by its user's fault, with the reason codes of the service."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+
 
 class JobFailure(Exception):
     """The job cannot be run as it was sent."""
@@ -16,6 +22,24 @@ def not_loadable(why: str) -> JobFailure:
     return JobFailure(
         1506, f"The program cannot be loaded: {why}", "Check the inputs of the program."
     )
+
+
+@contextmanager
+def by_schema(params: Mapping[str, Any], version: str) -> Iterator[None]:
+    """Read parameters of this version of a schema inside; fail as not loadable if they are not."""
+    if params.get("schema_version") != version:
+        why = f"schema version {params.get('schema_version')!r} is not {version!r}"
+        raise not_loadable(why)
+    try:
+        yield
+    except (MemoryError, JobFailure):
+        raise
+    except ValidationError as error:
+        raise not_loadable(
+            f"{error.error_count()} fields are not as the schema has them"
+        ) from error
+    except Exception as error:  # its readers, and QPY, raise whatever their parts raise
+        raise not_loadable(str(error)) from error
 
 
 def not_in_target_isa(why: str) -> JobFailure:

@@ -27,7 +27,7 @@ from qiskit_ibm_runtime.results.noise_learner import LayerError, PauliLindbladEr
 
 from prefect_qsession.emulator.computing.programs.circuits import DeviceFacts
 from prefect_qsession.emulator.computing.programs.decoding import check_qpy_version, decode_tagged
-from prefect_qsession.emulator.computing.programs.failures import JobFailure, not_loadable
+from prefect_qsession.emulator.computing.programs.failures import by_schema, not_loadable
 from prefect_qsession.emulator.rules.simulation import Outcome
 
 SCHEMA_VERSION = "v0.3"
@@ -113,21 +113,10 @@ def _learn_boxes(params: dict[str, Any], facts: DeviceFacts) -> Outcome:
 def _read_boxes(
     params: dict[str, Any], facts: DeviceFacts
 ) -> tuple[ParamsModel, list[CircuitInstruction]]:
-    if params.get("schema_version") != SCHEMA_VERSION:
-        why = f"schema version {params.get('schema_version')!r} is not {SCHEMA_VERSION!r}"
-        raise not_loadable(why)
-    try:
+    with by_schema(params, SCHEMA_VERSION):
         model = ParamsModel(**params)
         check_qpy_version(model.instructions.qpy_version)
         boxes = list(model.instructions.to_quantum_circuit())
-    except (MemoryError, JobFailure):
-        raise
-    except ValidationError as error:
-        raise not_loadable(
-            f"{error.error_count()} fields are not as the schema has them"
-        ) from error
-    except Exception as error:  # QPY raises whatever its parts raise
-        raise not_loadable(str(error)) from error
     for box in boxes:
         if box.operation.name != "box":
             why = f"{box.operation.name!r} is no box"
