@@ -58,10 +58,10 @@ def _no_account_of_this_machine(monkeypatch, tmp_path):
 
 def move_into_empty_home(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """Hide saved accounts, credentials files, proxies and settings of this machine."""
+    # A process of pytest-xdist has the size of a terminal that it does not have.
+    not_ours = ("QISKIT", "IAM_", "GLOBAL_", "IBM_", "COLUMNS", "LINES")
     for name in list(os.environ):
-        if name.startswith(("QISKIT", "IAM_", "GLOBAL_", "IBM_")) or name.lower().endswith(
-            "_proxy"
-        ):
+        if name.startswith(not_ours) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USAGE_DATA_OPT_OUT", "True")

@@ -38,7 +38,7 @@ LEGAL_FOR_JOBS = {
 }
 
 
-@pytest.mark.parametrize(("state", "trigger"), list(itertools.product(SessionState, SessionEvent)))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(SessionState, SessionEvent)))
 def test_a_session_changes_state_as_the_guides_say_and_in_no_other_way(state, event):
     """Every pair of a session's state and event is either in the guides' diagram or refused."""
     expected = LEGAL_FOR_SESSIONS.get((str(state), str(event)))
@@ -50,7 +50,7 @@ def test_a_session_changes_state_as_the_guides_say_and_in_no_other_way(state, ev
         assert expected == next_session_state(state, event)
 
 
-@pytest.mark.parametrize(("state", "trigger"), list(itertools.product(JobState, JobEvent)))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(JobState, JobEvent)))
 def test_a_job_changes_state_only_forwards(state, event):
     """Every pair of a job's state and event leads on or is refused; final states are final."""
     expected = LEGAL_FOR_JOBS.get((str(state), str(event)))
