@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
-import prefect
 import pytest
-from packaging.version import Version
 from prefect import task
 from prefect.settings import PREFECT_HOME, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
@@ -15,8 +13,6 @@ from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler
 from prefect_qsession.emulator import Emulator
 from prefect_qsession.release.guardian import guardian
 from prefect_qsession.release.ledger import PrefectLedger
-
-SINCE_PREFECT_3_9 = Version(prefect.__version__) >= Version("3.9")
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -9,7 +9,8 @@ from prefect.states import Completed, Failed
 
 from prefect_qsession import sampler, session_flow
 from prefect_qsession.emulator import TimingSettings
-from tests.integration.conftest import SINCE_PREFECT_3_9, flipped_qubit, measure_one, one, outcomes
+from tests.harness.versions import SINCE_PREFECT_3_9
+from tests.integration.conftest import flipped_qubit, measure_one, one, outcomes
 from tests.integration.session_flows import Boom, both_ways
 
 

@@ -10,7 +10,8 @@ from prefect.states import Paused, Scheduled
 from prefect_qsession import current_backend, sampler, session_flow
 from prefect_qsession.emulator import Answer, Delay, Drop, Fault
 from prefect_qsession.ibm import internals
-from tests.integration.conftest import SINCE_PREFECT_3_9, flipped_qubit, one, outcomes
+from tests.harness.versions import SINCE_PREFECT_3_9
+from tests.integration.conftest import flipped_qubit, one, outcomes
 from tests.integration.session_flows import Boom, both_ways
 
 

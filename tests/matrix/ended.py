@@ -3,6 +3,7 @@
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 from tests.harness.steps import CancelRun, LetGo, Mend, Send, Target, Wait
+from tests.harness.versions import SINCE_PREFECT_3_9
 from tests.matrix.ways import (
     AFTER_A_LOOK,
     AFTER_DEATH,
@@ -196,8 +197,17 @@ SIGNALLED_DEPLOYMENTS = (
         moment=_RUNNING,
         places=IMPORTED,
     ),
-    # It waits for its run.
+    # It passes the signal on; before 3.9 it waited for its run.
     Way(
+        "SIGTERM to the supervisor",
+        (Send(SIGTERM, Target.SUPERVISOR),),
+        _BODY,
+        AFTER_EXIT,
+        moment=_RUNNING,
+        places=(FLOW_SERVE,),
+    )
+    if SINCE_PREFECT_3_9
+    else Way(
         "SIGTERM to the supervisor, then return",
         (LetGo(),),
         _BODY,
