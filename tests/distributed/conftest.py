@@ -25,17 +25,16 @@ MakeRunner = Callable[[], TaskRunner]
 
 
 def pytest_collection_modifyitems(items):
-    """Have one process of pytest run all the tests of a cluster, which takes long to start."""
+    """Have one process of pytest run all the tests of a cluster, which is slow to start."""
     for item in items:
         if not item.path.is_relative_to(HERE):
             continue
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         asked_for = [*item.fixturenames, *parameters]
-        if "dask" in asked_for:
-            item.add_marker(pytest.mark.xdist_group("dask"))
-        if "ray" in asked_for:
-            item.add_marker(pytest.mark.xdist_group("ray"))
-            item.add_marker("slow")
+        for cluster in ("dask", "ray"):
+            if cluster in asked_for:
+                item.add_marker(pytest.mark.xdist_group(cluster))
+                item.add_marker("slow")
 
 
 @pytest.fixture(scope="package")

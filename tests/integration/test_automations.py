@@ -105,6 +105,7 @@ def test_a_notification_block_that_is_not_there_is_refused(client):
         automations("slack-webhook/nobody")
 
 
+@pytest.mark.slow
 def test_what_happens_to_a_session_is_told_to_whom_it_concerns(tmp_path, messages):
     """Cancelled by another than its process, a budget, a queue: one message each, and no more."""
     url, said = messages

@@ -77,6 +77,7 @@ def test_methods_of_error_mitigation_are_compared_in_one_session(emulator):
     assert none < readout < extrapolation
 
 
+@pytest.mark.slow
 def test_a_subspace_is_diagonalised_on_dask_within_the_session(emulator):
     """The energy never rises, and ends at the exact one; the jobs are the parent's."""
     result = dask_subspace(molecule="H2", iterations=3, workers=1)

@@ -52,6 +52,7 @@ def hidden():
     return environment(**{PUBLIC_NAMES_ONLY: "1"})
 
 
+@pytest.mark.slow
 def test_every_flow_gives_the_same_results_without_half_public_names(hidden, block, emulator):
     """
     Values that change from job to job, both generations, attempts, failures and budgets; and the
@@ -79,6 +80,7 @@ def test_every_flow_gives_the_same_results_without_half_public_names(hidden, blo
     assert ["close", "close", "close", "cancel", "close", "cancel"] == outcomes(emulator)
 
 
+@pytest.mark.slow
 def test_a_job_whose_answer_was_lost_runs_once(hidden, save_block, make_emulator):
     """The client submits it again after a 502, and learns of neither: one of the two goes on."""
     emulator = make_emulator(timing=TimingSettings(fixed_seconds=2.0))
@@ -112,6 +114,7 @@ def later_client(tmp_path):
     return later.parent
 
 
+@pytest.mark.slow
 def test_a_client_without_legacy_primitives_says_so_and_all_else_works(
     later_client, block, emulator
 ):

@@ -73,6 +73,7 @@ def database() -> str:
     )
 
 
+@pytest.mark.slow
 def test_the_key_shows_nowhere_however_a_flow_run_ends(
     emulator, save_block, monkeypatch, caplog, capfd
 ):

@@ -58,6 +58,7 @@ def test_without_noise_the_energy_of_hydrogen_is_chemically_accurate(use, make_e
     assert {"estimator"} == {job.program for job in emulator.jobs}
 
 
+@pytest.mark.slow
 def test_without_noise_lithium_hydride_comes_closer_with_every_rotation(use, make_emulator):
     """Four qubits; the exact energy is approached from above, as the variational principle asks."""
     use(make_emulator(noise="none"))
