@@ -48,3 +48,27 @@ def test_ci_runs_both_sets():
     assert [f"make {target}" for target in TARGETS] == [
         line for line in script if line.startswith("make test")
     ]
+
+
+GROUPED = """
+import pytest
+
+
+@pytest.mark.xdist_group("together")
+@pytest.mark.parametrize("number", range(8))
+def test_where_it_runs(number, worker_id):
+    print("in", worker_id)
+    assert False
+"""
+
+
+@pytest.mark.slow
+def test_the_tests_of_a_group_run_in_one_process(tmp_path):
+    """They share what takes long to start; not with every pair of pytest and pytest-xdist."""
+    (tmp_path / "test_grouped.py").write_text(GROUPED)
+    command = [sys.executable, "-m", "pytest", "-n2", "--dist=loadgroup", "-p", "no:cacheprovider"]
+    told = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    workers = re.findall(r"^in (gw\d)$", told.stdout, re.MULTILINE)
+
+    assert 8 == len(workers)
+    assert 1 == len(set(workers))
