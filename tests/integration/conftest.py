@@ -5,22 +5,33 @@ from uuid import uuid4
 
 import pytest
 from prefect import task
-from prefect.settings import PREFECT_HOME, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from qiskit import QuantumCircuit
 
+from demo.servers import PrefectServer
 from prefect_qsession import QiskitRuntimeCredentials, current_backend, sampler
 from prefect_qsession.emulator import Emulator
 from prefect_qsession.release.guardian import guardian
 from prefect_qsession.release.ledger import PrefectLedger
+
+LAST_SECONDS = 10.0
+"""What logs and events have to be sent, after the last test."""
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _prefect_server(tmp_path_factory) -> Iterator[None]:
     """Run a Prefect server as a process, with a database and a home that are thrown away."""
     home = tmp_path_factory.mktemp("prefect-home")
-    with temporary_settings({PREFECT_HOME: home}), prefect_test_harness(server_startup_timeout=180):
+    with (
+        PrefectServer(home) as server,
+        temporary_settings({PREFECT_HOME: home, PREFECT_API_URL: server.url}),
+    ):
         yield
+        # What is still to be sent would be tried for long once the server is gone.
+        APILogHandler().flush()
+        EventsWorker.drain_all(timeout=LAST_SECONDS)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from tests.programs import started
 
-pytestmark = pytest.mark.slow
+# The deployments that one test creates are called by the next.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("deployments")]
 
 ROOT = Path(__file__).parents[2]
 VQE, CURVE, REAPER = "vqe/h2", "dissociation-curve/h2-curve", "reap-sessions/every-five-minutes"
