@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from prefect import task
+from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -27,6 +28,8 @@ def _prefect_server(tmp_path_factory) -> Iterator[None]:
     with (
         PrefectServer(home) as server,
         temporary_settings({PREFECT_HOME: home, PREFECT_API_URL: server.url}),
+        # As Prefect's own harness does: threads that have no context find the server, too.
+        _temporary_global_settings_context(get_settings_context()),
     ):
         yield
         # What is still to be sent would be tried for long once the server is gone.
