@@ -45,6 +45,7 @@ class WorkloadDetails:
     """What the service says of one session, at the time it was asked; times are as it sent them."""
 
     session_id: str
+    backend_name: str | None
     state: str
     """The service's word, for people: open, active, inactive or closed."""
     is_active: bool

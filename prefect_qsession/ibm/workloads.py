@@ -58,6 +58,7 @@ class TimedWorkload:
         state, started = details.get("state", "unknown"), details.get("started_at")
         return WorkloadDetails(
             session_id=self.session_id,
+            backend_name=details.get("backend_name"),
             state=state,
             is_active=state == ACTIVE,
             is_closed=state == CLOSED,
@@ -115,6 +116,7 @@ class JobModeWorkload:
         """Say what is known without asking: that jobs may come, and that no time runs."""
         return WorkloadDetails(
             session_id=self.session_id,
+            backend_name=self._backend.name,
             state="open",
             is_active=False,
             is_closed=False,

@@ -229,5 +229,5 @@ def test_an_instance_knows_its_crn_and_its_sessions(service, leave_open, emulato
     found = instance.find(entry.session_id)
 
     assert emulator.settings.instances[0].crn == instance.instance_crn
-    assert entry.session_id == found.session_id
+    assert (entry.session_id, "ibm_manila") == (found.session_id, found.details().backend_name)
     assert instance.find(str(uuid4())) is None

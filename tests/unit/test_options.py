@@ -63,6 +63,7 @@ def test_every_option_sets_a_field_of_the_policy():
     """Nothing is left out, and each is read as what it means."""
     assert set(EVERYTHING) == set(OPTIONS)
     assert MEANING == policy_fields(EVERYTHING)
+    assert set(MEANING) == {name + option.values.unit for name, option in OPTIONS.items()}
     assert set(MEANING) < {field.name for field in fields(ResolvedPolicy)}
 
 

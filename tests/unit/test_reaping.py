@@ -71,6 +71,7 @@ class Session:
         state = self.service.states[self.session_id]
         return WorkloadDetails(
             self.session_id,
+            backend_name="ibm_manila",
             state=state,
             is_active=state == "active",
             is_closed=state == "closed",
