@@ -34,6 +34,9 @@ test-slow: setup ## Run all the others, and those of hypothesis with many more e
 test-ui: setup ## Run the tests in a real browser: Prefect's UI, and the emulator's page
 	BROWSER_TESTS=required $(PYTEST) tests/ui
 
+compat: setup ## Run the core tests on old and new Pythons, Prefects and clients: 40 minutes
+	$(BIN)/nox
+
 check: setup ## Check format, lint, types and the pages of docs/ (layers and diagrams are tests)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,4 +65,4 @@ lock: setup ## Resolve requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
 		--no-header --no-annotate --output-file requirements.lock pyproject.toml
 
-.PHONY: help setup demo deploy-local test test-slow test-ui check bench chaos docs lock
+.PHONY: help setup demo deploy-local test test-slow test-ui compat check bench chaos docs lock
