@@ -1,0 +1,30 @@
+"""What holds whatever goes wrong: histories of flow runs, drawn by their seeds."""
+
+from collections.abc import Iterator
+
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+
+from tests.harness.histories.found import Found
+from tests.harness.histories.world import World
+from tests.harness.unsteady_api import UnsteadyAPI
+
+HISTORIES = 300
+AT_ONCE = 20
+
+
+@pytest.fixture(scope="module")
+def world(_prefect_server, simulators) -> Iterator[World]:
+    """Play histories on these tests' Prefect server."""
+    url = PREFECT_API_URL.value()
+    port = int(url.removesuffix("/api").rpartition(":")[2])
+    with UnsteadyAPI(port) as api, World(api, PREFECT_HOME.value(), simulators) as world:
+        yield world
+
+
+@pytest.mark.parametrize("first", range(1, HISTORIES + 1, AT_ONCE))
+def test_a_history_leaves_nothing_behind(world, first):
+    """No session open, no job paid twice, no result lost or swapped, nothing kept back."""
+    found = {seed: world.play(seed) for seed in range(first, first + AT_ONCE)}
+
+    assert {} == {seed: it for seed, it in found.items() if it != Found()}
