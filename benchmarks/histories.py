@@ -23,8 +23,8 @@ from tests.harness.unsteady_api import UnsteadyAPI
 CHUNK = 100
 """Histories of one process."""
 
-Finding = tuple[int, dict[str, int]]
-"""A seed, and what was found."""
+Finding = tuple[int, dict[str, int], list[str]]
+"""A seed, what was found, and what helps to find the reason."""
 
 
 def measure(options: Options) -> Measured:
@@ -38,14 +38,15 @@ def measure(options: Options) -> Measured:
             for each in _played(seeds, server, options.lanes):
                 found += each
                 seconds = time.monotonic() - began
-                wrong = [seed for seed, it in found if any(it.values())]
+                wrong = [seed for seed, it, _ in found if any(it.values())]
                 print(f"{seconds:>6.0f} s, {len(found):>5}: {wrong}", file=sys.stderr)
-    names = asdict(Found())
-    return {name: sum(it[name] for _, it in found) for name in names}, {
+    return {name: sum(it[name] for _, it, _ in found) for name in _counts(Found())}, {
         "histories": len(found),
         "first": options.first,
         "seconds": round(time.monotonic() - began),
-        "wrong": [{"seed": seed, **it} for seed, it in found if any(it.values())],
+        "wrong": [
+            {"seed": seed, **it, "told": told} for seed, it, told in found if any(it.values())
+        ],
     }
 
 
@@ -72,7 +73,12 @@ def play_chunk(url: str, home: str, first: int, last: int) -> list[Finding]:
         UnsteadyAPI(port) as api,
         World(api, Path(home), simulators) as world,
     ):
-        return [(seed, asdict(world.play(seed))) for seed in range(first, last)]
+        played = ((seed, world.play(seed)) for seed in range(first, last))
+        return [(seed, _counts(found), list(found.told)) for seed, found in played]
+
+
+def _counts(found: Found) -> dict[str, int]:
+    return {name: count for name, count in asdict(found).items() if name != "told"}
 
 
 if __name__ == "__main__":

@@ -83,8 +83,9 @@ class UnsteadyAPI:
                 self._pass(reader, there_writer, is_asking=True),
                 self._pass(there_reader, writer, is_asking=False),
             )
-        except OSError:
-            self._cut_these(both)
+        except (OSError, asyncio.CancelledError):
+            # Cut from one side, or from here.
+            pass
         finally:
             self._open -= both
             self._cut_these(both)

@@ -1,8 +1,10 @@
 """What histories happen in: emulators whose clock is moved, and a Prefect API that may go."""
 
+import asyncio
+import inspect
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_HOME,
+    PREFECT_LOGGING_LEVEL,
+    PREFECT_LOGGING_TO_API_ENABLED,
     temporary_settings,
 )
 from prefect.states import AwaitingRetry
@@ -93,6 +97,9 @@ class World:
                     PREFECT_API_URL: self._api.url,
                     PREFECT_HOME: self._home,
                     PREFECT_CLIENT_MAX_RETRIES: 1,
+                    # What they say is told by `Found`.
+                    PREFECT_LOGGING_LEVEL: "CRITICAL",
+                    PREFECT_LOGGING_TO_API_ENABLED: False,
                 }
             )
         )
@@ -164,13 +171,17 @@ class _Play:
             results_lost_or_swapped=lost_or_swapped(self._history, self._player.notes),
             reservations_left=sum(len(it.spending.budget._under_way) for it in managers[-1:]),
             threads_left=sum(it.is_alive() for it in left),
+            told=[
+                *(f"thread {it.name}" for it in left if it.is_alive()),
+                *(f"{number}: {error!r}" for number, error in self._player.notes.refused),
+            ],
         )
 
     def _run_to_the_end(self) -> None:
         flow = self._player.flow(self._service.credentials)
         # As whoever runs a flow sees it; what is checked is what is left.
         with suppress(Exception, Died):
-            flow()
+            self._finish(flow())
         for _ in range(len(self._history.attempts)):
             played = self._player.notes.attempts
             if not self._is_to_be_resumed(played):
@@ -179,9 +190,14 @@ class _Play:
             with suppress(Exception, Died), get_client(sync_client=True) as client:
                 assert self._flow_run_id is not None
                 client.set_flow_run_state(self._flow_run_id, AwaitingRetry(), force=True)
-                run_flow(flow, client.read_flow_run(self._flow_run_id))
+                self._finish(run_flow(flow, client.read_flow_run(self._flow_run_id)))
             if played == self._player.notes.attempts:
                 return
+
+    @staticmethod
+    def _finish(running: Any) -> None:
+        if inspect.isawaitable(running):
+            asyncio.run(_awaited(running))
 
     def _is_to_be_resumed(self, played: int) -> bool:
         attempts = self._history.attempts
@@ -231,6 +247,10 @@ class _Play:
         for job in self._service.emulator.jobs[self._jobs_before :]:
             if job.status == "Completed":
                 yield from numbers_in(self._service.client.job(job.id).result())
+
+
+async def _awaited(running: Awaitable[Any]) -> None:
+    await running
 
 
 def _is_ours(thread: threading.Thread) -> bool:
