@@ -72,7 +72,7 @@ def _costs(iterations: int) -> list[float]:
 
 
 def tell_nobody(iterations: int) -> None:
-    """Tell a journal whose API is gone; print what each iteration cost, and what the end did."""
+    """Emit events whose API is gone; print what each iteration cost, and what the end did."""
     from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415
     from prefect.logging.loggers import get_logger  # noqa: PLC0415
 

@@ -64,7 +64,14 @@ def _as_text(value: object) -> object:
     return f"{value}s" if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_window_text(value: object) -> object:
+    """Write a short time likewise, with its fractions."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return f"{seconds:g}s" if isinstance(seconds, float) else _as_text(value)
+
+
 _Text = Annotated[str, BeforeValidator(_as_text)]
+_WindowText = Annotated[str, BeforeValidator(_as_window_text)]
 _YesOrNo = Annotated[
     bool,
     # A form's switch that nobody has touched is off, which would say something.
@@ -86,7 +93,7 @@ class ValueType:
 
 
 DURATION = ValueType(duration_seconds, str | int, _Text, "_seconds")
-WINDOW = ValueType(window_seconds, str | float, _Text, "_seconds")
+WINDOW = ValueType(window_seconds, str | float, _WindowText, "_seconds")
 MODE = ValueType(lambda name, said: _one_of(tuple(Mode), name, said, said), str, ModeName)
 MODES = ValueType(_fallback, str | tuple[str, ...], list[FallbackName])
 COUNT = ValueType(_count, int, int)

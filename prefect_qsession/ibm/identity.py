@@ -28,7 +28,7 @@ def _in_a_thread(renew: Callable[[], None]) -> None:
     Thread(target=renew, name="qsession-token", daemon=True).start()
 
 
-_logger = logging.getLogger("prefect.qsession.gateway")
+_logger = logging.getLogger("prefect.qsession.ibm")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ PUBLIC_NAMES_ONLY = "QSESSION_PUBLIC_NAMES_ONLY"
 
 are_hidden = os.environ.get(PUBLIC_NAMES_ONLY, "") not in ("", "0")
 
-_logger = logging.getLogger("prefect.qsession.gateway")
+_logger = logging.getLogger("prefect.qsession.ibm")
 
 
 def _found(module: str, name: str) -> Any:

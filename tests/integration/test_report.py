@@ -234,7 +234,7 @@ def test_a_queue_that_is_long_is_said_in_the_log(make_emulator, save_block, monk
 
 
 def test_an_api_that_is_away_costs_neither_an_error_nor_a_wait():
-    """The journal of a real process whose API nobody serves."""
+    """What a real process tells of itself whose API nobody serves."""
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.visibility", "--part", "[10]"],
         cwd=Path(__file__).parents[2],

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from prefect_qsession import SessionPolicy, SessionTaskRunner
 from prefect_qsession.config.modes import Mode
+from prefect_qsession.config.options import policy_fields
 from prefect_qsession.policies import resolve_policy
 from tests.unit.test_options import EVERYTHING, MEANING, chosen
 
@@ -25,6 +26,18 @@ def test_an_empty_block_says_nothing():
 
     assert {} == SessionPolicy().options()
     assert {} == emptied.options()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [(0.05, "0.05s"), (1, "1s"), (timedelta(milliseconds=50), "0.05s"), ("50ms", "50ms")],
+)
+def test_a_window_of_less_than_a_second_is_taken_by_the_block(given, text):
+    """As by the code: text, seconds, or a timedelta, and nothing of it is dropped."""
+    policy = SessionPolicy(pack=given)
+
+    assert text == policy.pack
+    assert policy_fields({"pack": given}) == policy_fields({"pack": text})
 
 
 @pytest.mark.parametrize("given", ["90s", 90, timedelta(seconds=90)])
