@@ -7,7 +7,7 @@ or the way to it, did; `JobError` is what became of one job, with the service's 
 All tell by `retryable` whether the same request may succeed later.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 
@@ -277,6 +277,23 @@ class SlotUnavailable(SessionError):
             f"`prefect gcl inspect {limit}` shows how many are taken."
         )
         self.limit = limit
+
+
+class SlotHeld(SlotUnavailable):
+    """The slot is held by a flow run that goes on only after this one: it would never be free."""
+
+    retryable = False
+
+    def __init__(self, limit: str, held_by: Sequence[str]) -> None:
+        holders = ", ".join(map(repr, held_by))
+        super().__init__(
+            limit,
+            f"flow run {holders} holds it with an open session, and waits for this one, or shares "
+            "an event loop with it that this wait would stop. Let the inner flow be a plain @flow, "
+            "which runs in the session of the outer one; release that session before, with "
+            "idle_release; raise the limit; or run the flow runs one after the other.",
+        )
+        self.held_by = tuple(held_by)
 
 
 class LedgerUnavailable(SessionError):

@@ -56,6 +56,11 @@ class QSessionSettings(_OptionSettings):
         gt=0,
         description="Seconds for which a release that fails is repeated in the flow's process.",
     )
+    slot_within: float = Field(
+        default=28_800.0,
+        gt=0,
+        description="Seconds that a flow run waits for a slot of its `concurrency_limit`.",
+    )
     long_queue: float = Field(
         default=3600.0,
         gt=0,
@@ -95,6 +100,7 @@ class QSessionSettings(_OptionSettings):
             **policy_fields(options, defaults=set_here | dict(block or {})),
             keep_for_retry_seconds=self.keep_for_retry,
             release_within_seconds=self.release_within,
+            slot_within_seconds=self.slot_within,
             long_queue_seconds=self.long_queue,
             questions_per_second=self.questions_per_second,
             monitor_every_seconds=self.monitor_every,

@@ -102,7 +102,9 @@ class Budget:
             cap = self._caps[BudgetKind.QPU]
             if cap is not None:
                 spent = self._spent(BudgetKind.QPU, now)
-                under_way = sum(map(self._estimate, self._under_way.values()))
+                # Of this very request, whose submission may have been cut off before: once.
+                others = {key: it for key, it in self._under_way.items() if key != request}
+                under_way = sum(map(self._estimate, others.values()))
                 under_way += self._others_under_way * self._estimate(0)
                 estimate = under_way + self._estimate(executions)
                 # At the cap there is no new job, however little it is estimated to cost.

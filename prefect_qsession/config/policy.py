@@ -22,6 +22,7 @@ class ResolvedPolicy:
 
     keep_for_retry_seconds: float
     release_within_seconds: float
+    slot_within_seconds: float
     long_queue_seconds: float
     questions_per_second: float
     monitor_every_seconds: float

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from functools import cache, partial
 from importlib import import_module
@@ -29,6 +30,7 @@ from samplomatic.samplex import Samplex
 from samplomatic.serialization import samplex_to_json
 
 from prefect_qsession.config.tested import NEWEST_TESTED_CLIENT, is_newer
+from prefect_qsession.ibm.addresses import AddressedAuthenticator, Addresses, in_environment
 
 PUBLIC_NAMES_ONLY = "QSESSION_PUBLIC_NAMES_ONLY"
 """The environment variable that hides the names."""
@@ -152,16 +154,28 @@ def executor_with(encoder: Callable[[QuantumProgram, ExecutorOptions], Any]) -> 
 # Why: the client takes no adapter of `requests`, one for each instance. Its own repeats submissions
 # after any 5xx, so that one job becomes two, and waits for ever (`test_every_request_of_a_service_
 # goes_by_our_adapter`). But each becomes the active one before it sends anything.
+# Also: an account with addresses of its own (the emulator, a private cloud) can tell the client so
+# only by the environment, where whoever connects meanwhile reads them (`test_what_connects_
+# meanwhile_reads_no_address_of_another_account`).
 # Without: `senders` is empty, and requests go the client's way. Jobs that it has made twice are
-# found by their tags, for which the service is asked after each submission.
+# found by their tags, for which the service is asked after each submission. The addresses are in
+# the environment while a service is made.
 
 Equip = Callable[[HTTPSession, str], None]
 """Called with what sends the requests of one instance, and the instance's CRN."""
 
 
+_ACCOUNT = _found("accounts.account", "Account")
+_ADDRESSABLE = hasattr(_ACCOUNT, "get_iam_authentificator") and all(
+    hasattr(QiskitRuntimeService, name)
+    for name in ("_discover_account", "_get_crn_from_instance_name")
+)
+
+
 class _EquippedService(QiskitRuntimeService):  # type: ignore[misc]  # the client ships no types
-    def __init__(self, equip: Equip, **arguments: Any) -> None:
+    def __init__(self, equip: Equip, addresses: Addresses, **arguments: Any) -> None:
         self._equip = equip
+        self._addresses = addresses
         super().__init__(**arguments)
 
     @property
@@ -170,22 +184,48 @@ class _EquippedService(QiskitRuntimeService):  # type: ignore[misc]  # the clien
 
     @_active_api_client.setter
     def _active_api_client(self, client: Any) -> None:
-        if (sender := _sender(client)) is not None:
-            self._equip(sender, str(client._instance))  # noqa: SLF001 - see above
+        if (sender := _sender(client)) is None:
+            raise _MovedError
+        self._equip(sender, str(client._instance))  # noqa: SLF001 - see above
         self._sender = client
 
+    def _discover_account(self, **arguments: Any) -> Any:
+        return self._addressed(super()._discover_account(**arguments))
 
-def service_with(equip: Equip, **arguments: Any) -> QiskitRuntimeService:
+    def _get_crn_from_instance_name(self, account: Any, instance: str) -> Any:
+        # Of an instance that is given by its name, in the middle of the above.
+        return super()._get_crn_from_instance_name(self._addressed(account), instance)
+
+    def _addressed(self, account: Any) -> Any:
+        """Have the account's instances be looked for where it has them."""
+        addresses = self._addresses.beside(account.url)
+
+        class AddressedAccount(_ACCOUNT):  # type: ignore[misc,valid-type]  # as it is found
+            def get_iam_authentificator(self) -> Any:
+                return AddressedAuthenticator(super().get_iam_authentificator(), addresses)
+
+        account.__class__ = AddressedAccount
+        return account
+
+
+class _MovedError(Exception):
+    """This version of the client keeps what sends its requests in a place unknown here."""
+
+
+def service_with(equip: Equip, addresses: Addresses, **arguments: Any) -> QiskitRuntimeService:
     """
     Return the client's service; whatever sends its requests is equipped first, if it can be had.
 
     Args:
         equip: May be called again for what it has seen.
+        addresses: Where the account is.
         arguments: What the client's own takes.
     """
-    if are_hidden:
+    if _ADDRESSABLE:
+        with suppress(_MovedError):
+            return _EquippedService(equip, addresses, **arguments)
+    with in_environment(addresses):
         return QiskitRuntimeService(**arguments)
-    return _EquippedService(equip, **arguments)
 
 
 def senders(service: QiskitRuntimeService) -> Mapping[str, HTTPSession]:
@@ -263,20 +303,6 @@ def samplex_content(samplex: Samplex) -> tuple[Any, str] | None:
         return graph, table["circuit_base64"]
     except KeyError:
         return None
-
-
-# -- Where the client looks for addresses
-#
-# Why: an account with addresses of its own (the emulator, a private cloud) has no other way to tell
-# them. Without: nothing else; IBM's own accounts need none (`test_two_accounts_of_one_process_do_
-# not_mix`).
-
-ADDRESS_VARIABLES = {
-    "auth_url": "IAM_URL",
-    "search_url": "GLOBAL_SEARCH_URL",
-    "catalog_url": "GLOBAL_CATALOG_URL",
-}
-"""For each address of an account, the environment variable, read while a service is made."""
 
 
 @cache

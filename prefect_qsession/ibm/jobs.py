@@ -14,7 +14,13 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeJobNotFound,
 )
 
-from prefect_qsession.exceptions import JobCancelled, JobFailed, ResultNotReady, ServiceError
+from prefect_qsession.exceptions import (
+    JobCancelled,
+    JobError,
+    JobFailed,
+    ResultNotReady,
+    ServiceError,
+)
 from prefect_qsession.ibm.codes import (
     RAN_TOO_LONG,
     SESSION_CLOSED_CODES,
@@ -70,6 +76,35 @@ def job_status(job: RuntimeJobV2) -> Standing:
         status = job.status()
         message = job.error_message() if status == "ERROR" else None
     return standing_of(status, _code(message or ""))
+
+
+def job_error(job: RuntimeJobV2) -> JobError | None:
+    """
+    Return why a job that is over has no result; None if it has one.
+
+    Raises:
+        ServiceError: The service did not answer.
+    """
+    with translated(f"read job {job.job_id()}"):
+        status = job.status()
+        if status == "CANCELLED":
+            return JobCancelled(job.job_id(), job.session_id)
+        return _failure(job, job.error_message() or "") if status == "ERROR" else None
+
+
+def pending_jobs(service: QiskitRuntimeService, tag: str) -> set[str] | None:
+    """
+    Return the ids of the active instance's jobs that carry a tag and are not over; asks once.
+
+    None if there are more than the service tells at once: the client asks for ever if a list has
+    become shorter than what it was told to skip.
+
+    Raises:
+        ServiceError: The service did not answer.
+    """
+    with translated("list the flow run's jobs that are not over"):
+        page = service.jobs(limit=PAGE, pending=True, job_tags=[tag])
+    return {job.job_id() for job in page} if len(page) < PAGE else None
 
 
 def job_result(
@@ -177,19 +212,22 @@ def _failures_of(job: RuntimeJobV2) -> Iterator[None]:
         # Not `session_id` above: for a job without a session the client asks the service for it.
         raise JobFailed(job_id, job.session_id, str(error.message), code=RAN_TOO_LONG) from error
     except RuntimeJobFailureError as error:
-        reason = str(error.message).removeprefix("Unable to retrieve job result. ")
-        code = _code(reason)
-        passing = standing_of("ERROR", code) is Standing.FAILED_IN_PASSING
-        raise JobFailed(
-            job_id,
-            job.session_id,
-            reason,
-            code=code,
-            retryable=passing,
-            lost_with_session=code in SESSION_CLOSED_CODES,
-        ) from error
+        raise _failure(job, str(error.message)) from error
     except RuntimeInvalidStateError as error:
         raise JobCancelled(job_id, job.session_id) from error
+
+
+def _failure(job: RuntimeJobV2, message: str) -> JobFailed:
+    reason = message.removeprefix("Unable to retrieve job result. ")
+    code = _code(reason)
+    return JobFailed(
+        job.job_id(),
+        job.session_id,
+        reason,
+        code=code,
+        retryable=standing_of("ERROR", code) is Standing.FAILED_IN_PASSING,
+        lost_with_session=code in SESSION_CLOSED_CODES,
+    )
 
 
 def _code(reason: str) -> int | None:

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -24,8 +24,9 @@ from prefect_qsession.exceptions import (
     UnknownInstance,
 )
 from prefect_qsession.ibm.access import account_access, resolver, service_access
+from prefect_qsession.ibm.addresses import Addresses
 from prefect_qsession.ibm.errors import refused_as_session_refused, translated
-from prefect_qsession.ibm.internals import ADDRESS_VARIABLES, tell_if_untested
+from prefect_qsession.ibm.internals import tell_if_untested
 from prefect_qsession.ibm.records import RuntimeAccount, ServiceAccess
 from prefect_qsession.ibm.released import find_session
 from prefect_qsession.ibm.transport import install, patient_service
@@ -44,8 +45,6 @@ NO_STACK_WALK = "USAGE_DATA_OPT_OUT"
 The client's own switch. Without it the client walks the whole stack in every request, to tell IBM
 what has called it; inside Prefect that stack is deep. Set unless the user has said either.
 """
-
-_environment_lock = Lock()
 
 
 def connect(
@@ -76,17 +75,14 @@ def connect(
 def _connected(account: RuntimeAccount) -> QiskitRuntimeService:
     os.environ.setdefault(NO_STACK_WALK, "True")
     tell_if_untested()
-    locations = {
-        variable: getattr(account, address) for address, variable in ADDRESS_VARIABLES.items()
-    }
     with (
         translated("connect to the Runtime service"),
-        _environment(locations),
         _without_the_warning_of_a_given_key(),
     ):
         try:
             service = patient_service(
                 account_access(account),
+                Addresses(account.auth_url, account.search_url, account.catalog_url),
                 channel=account.channel,
                 token=account.api_key,
                 instance=account.instance,
@@ -227,24 +223,6 @@ def _names(backends: Iterable[IBMBackend]) -> list[str]:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """
-    Set environment variables for a moment, and empty those that are None.
-
-    The client reads these addresses from nowhere else, while a service is constructed, and takes an
-    empty one for none. One account at a time, those without addresses of their own included:
-    otherwise its key would go to the identity service of the account that connects beside it.
-    """
-    with _environment_lock:
-        before = {name: os.environ.get(name) for name in variables}
-        _set_environment(variables)
-        try:
-            yield
-        finally:
-            _set_environment(before)
-
-
-@contextmanager
 def _without_the_warning_of_a_given_key() -> Iterator[None]:
     """Keep the client from warning, on every run, that an account saved on disk is not used."""
 
@@ -257,14 +235,6 @@ def _without_the_warning_of_a_given_key() -> Iterator[None]:
         yield
     finally:
         client.removeFilter(wanted)
-
-
-def _set_environment(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        # None is taken away, not even one that was not there: another thread that reads the whole
-        # environment, as Prefect does for its settings, would stumble over it (KeyError).
-        if (value or "") != os.environ.get(name, ""):
-            os.environ[name] = value or ""
 
 
 def _account_error(error: IBMAccountError) -> Unauthorized | ServiceUnavailable:

@@ -21,6 +21,7 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
+from prefect_qsession.ibm.addresses import Addresses
 from prefect_qsession.ibm.identity import TokenAuth
 from prefect_qsession.ibm.internals import senders, service_with
 from prefect_qsession.ibm.preflight import Preflight
@@ -149,12 +150,15 @@ class RetryingAdapter(HTTPAdapter):
             request.body = body
 
 
-def patient_service(access: ServiceAccess, **arguments: Any) -> QiskitRuntimeService:
+def patient_service(
+    access: ServiceAccess, addresses: Addresses, **arguments: Any
+) -> QiskitRuntimeService:
     """
     Return the client's service, whose requests travel as this module says from the first one on.
 
     Args:
         access: Whose requests, and where the identity service is; of any instance.
+        addresses: Where the account's instances are found.
         arguments: What the client's own takes.
     """
 
@@ -162,7 +166,7 @@ def patient_service(access: ServiceAccess, **arguments: Any) -> QiskitRuntimeSer
         if not isinstance(sender.auth, TokenAuth):
             _equip(sender, replace(access, instance_crn=crn), CONNECTING)
 
-    return service_with(equip, **arguments)
+    return service_with(equip, addresses, **arguments)
 
 
 def install(

@@ -24,14 +24,16 @@ class Request:
     """Shots over all PUBs and parameter sets, about."""
     kind: Hashable
     """The same for requests whose jobs take about the same time."""
+    members: int = 1
+    """How many requests it is, together."""
 
 
 @dataclass
-class SharedJob:
+class JobAccount:
     """What the requests have in common that one job answers; thread-safe."""
 
-    request: Request
-    """All of them as one."""
+    identity: JobIdentity
+    """Of all of them as one."""
     members: int
     _lock: Lock = field(default_factory=Lock, repr=False)
     _is_settled: bool = False
@@ -55,6 +57,8 @@ class Submission:
     """How a request was answered."""
 
     job: "RuntimeJobV2"
+    account: JobAccount
+    """What it has in common with the other requests that the job answers, if there are any."""
     is_new: bool
     """Whether it is this attempt that has submitted the job."""
     is_doubtful: bool = False
@@ -65,5 +69,3 @@ class Submission:
     was_seen_running: bool = False
     position: int | None = None
     """Which of the job's PUBs it is, if the job answers other requests as well."""
-    shared: SharedJob | None = None
-    """What it has in common with those, if they were submitted together in this attempt."""

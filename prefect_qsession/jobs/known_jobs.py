@@ -5,7 +5,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from prefect_qsession.jobs.packing import mark_of, marks_of
+from prefect_qsession.jobs.packing import PackIdentity, mark_of, marks_of
 from prefect_qsession.jobs.reattachment import JobIdentity, run_tag
 
 if TYPE_CHECKING:
@@ -65,8 +65,12 @@ class KnownJobs:
         """Note the job of a request; safe to repeat."""
         with self._lock:
             known = self._jobs.setdefault(identity.request, [])
-            if all(job.job_id() != other.job_id() for other in known):
-                known.append(job)
+            if any(job.job_id() == other.job_id() for other in known):
+                return
+            known.append(job)
+            # Of a pack: a member whose thread was cut off asks for its own, when it is retried.
+            for member in identity.members if isinstance(identity, PackIdentity) else ():
+                self._packs.setdefault(mark_of(member), []).append(job)
 
     def doubt(self, identity: JobIdentity) -> None:
         """Note that a request may have a job that nobody has seen: it is looked for from now on."""

@@ -5,32 +5,41 @@ Each gets its own result out of it. A pack that is refused, or fails, costs nobo
 PUB it is: every member then goes by itself.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 from prefect_qsession.exceptions import QSessionError, ServiceError
-from prefect_qsession.jobs.job_requests import Request, SharedJob, Submission
+from prefect_qsession.jobs.job_requests import Request, Submission
 from prefect_qsession.jobs.packing import MOST_EXECUTIONS, Pack, Packs, identity_of, most_members
 
 
-@dataclass
+@dataclass(eq=False)
 class _PackMember:
-    """A request in a pack, and how it is answered."""
+    """A request in a pack; the first one has what all of them share."""
 
     request: Request
-    full: Event
+    is_gone: bool = False
+    """Whether it was cut off before the pack went."""
+    full: Event = field(default_factory=Event)
     """Set when the pack takes no more."""
-    answered: Event
-    """Set when the pack is submitted, or is not to be."""
-    outcome: list[Submission | ServiceError] = field(default_factory=list)
-    """The submission of the pack, or the error that leaves open whether there is one."""
+    closed: Event = field(default_factory=Event)
+    """Set when nobody waits for others any more."""
+    deciding: Lock = field(default_factory=Lock)
+    sent: "list[_PackMember] | None" = None
+    """Those that go together, once that is decided."""
+    is_decided: bool = False
+    outcome: Submission | ServiceError | None = None
+    """The pack's, or the error that leaves open whether there is one; None if each goes alone."""
 
 
 class PackedSubmissions:
     """
     Submit requests in packs; every method is thread-safe, and blocks until the pack is submitted.
+
+    On an event loop nothing waits for others: those could not come meanwhile.
 
     Args:
         window_seconds: How long the first request of a pack waits for others.
@@ -52,43 +61,70 @@ class PackedSubmissions:
     def submit(self, request: Request) -> Submission:
         """Submit a request, with others of its kind if there are any; raises as it does alone."""
         kind, most = _kind(request), most_members(len(request.primitive.job_tags))
-        if kind is None or most < 2 or request.executions > MOST_EXECUTIONS:  # noqa: PLR2004 - itself
+        if (
+            kind is None
+            or most < 2  # noqa: PLR2004 - itself
+            or request.executions > MOST_EXECUTIONS
+            or _is_on_event_loop()
+        ):
             return self._submit(request)
-        me = _PackMember(request, Event(), Event())
+        me = _PackMember(request)
         with self._lock:
             pack, leads = self._packs.put(kind, me, request.executions, most, self._clock())
             first = pack.items[0]
-            position = len(pack.items) - 1
             if pack.is_closed:
                 first.full.set()
-        if leads:
-            self._lead(kind, pack, me)
-        else:
-            first.answered.wait()
-        if not first.outcome:
+        try:
+            if leads:
+                self._collect(kind, pack, me)
+            else:
+                first.closed.wait()
+        except BaseException:
+            me.is_gone = True
+            raise
+        outcome = self._decide(pack, first)
+        if outcome is None or first.sent is None or me not in first.sent:
             return self._submit(request)
-        [outcome] = first.outcome
         if isinstance(outcome, ServiceError):
             raise outcome
-        return replace(outcome, position=position)
+        return replace(outcome, position=first.sent.index(me))
 
-    def _lead(self, kind: Hashable, pack: Pack[_PackMember], me: _PackMember) -> None:
-        """Wait until the window is over, and submit the pack; those who wait are always freed."""
+    def _collect(self, kind: Hashable, pack: Pack[_PackMember], first: _PackMember) -> None:
+        """Wait until the window is over; those who wait are always freed."""
         try:
             # It closes later each time that another comes.
-            while (left := pack.closes_at - self._clock()) > 0 and not me.full.wait(left):
+            while (left := pack.closes_at - self._clock()) > 0 and not first.full.wait(left):
                 pass
+        finally:
             self._packs.close(kind, pack)
-            if len(pack.items) > 1:
-                me.outcome.append(self._submit_pack([one.request for one in pack.items]))
+            first.closed.set()
+
+    def _decide(
+        self, pack: Pack[_PackMember], first: _PackMember
+    ) -> Submission | ServiceError | None:
+        """
+        Submit the pack, or return what has come of it.
+
+        One member does it. If that one is cut off in the middle, by its task's timeout say, the
+        next goes on with the very same pack: whether its job is there is known by its identity.
+        """
+        with first.deciding:
+            if not first.is_decided:
+                if first.sent is None:
+                    first.sent = [one for one in pack.items if not one.is_gone]
+                first.outcome = self._outcome_of([one.request for one in first.sent])
+                first.is_decided = True
+            return first.outcome
+
+    def _outcome_of(self, requests: list[Request]) -> Submission | ServiceError | None:
+        if len(requests) < 2:  # noqa: PLR2004 - itself
+            return None
+        try:
+            return self._submit_pack(requests)
         except QSessionError as error:
             # Refused as a whole: each learns by itself what is wrong with its own, if anything is.
             # But what may be running already is not to be submitted again.
-            if isinstance(error, ServiceError) and error.doubtful:
-                me.outcome.append(error)
-        finally:
-            self._packs.close(kind, pack)
-            me.answered.set()
+            return error if isinstance(error, ServiceError) and error.doubtful else None
 
     def _submit_pack(self, requests: list[Request]) -> Submission:
         from prefect_qsession.ibm.circuits import each_circuit_seen_once  # noqa: PLC0415 - slow to import
@@ -100,11 +136,19 @@ class PackedSubmissions:
             arguments=[pub for request in requests for pub in request.arguments],
             executions=sum(request.executions for request in requests),
             kind=("pack", *(request.kind for request in requests)),
+            members=len(requests),
         )
         # Looked at again: of what others ask for, this thread may know how it was before.
         with each_circuit_seen_once():
-            submission = self._submit(together)
-        return replace(submission, shared=SharedJob(together, len(requests)))
+            return self._submit(together)
+
+
+def _is_on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _kind(request: Request) -> Hashable | None:

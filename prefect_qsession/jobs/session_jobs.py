@@ -2,16 +2,15 @@
 
 import time
 from contextlib import AbstractContextManager
-from threading import Lock
+from threading import TIMEOUT_MAX, Lock
 from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
 from prefect_qsession.budget.rules import rule_of_thumb_seconds
-from prefect_qsession.exceptions import JobCancelled, JobError, JobFailed
+from prefect_qsession.exceptions import JobCancelled, JobFailed, ResultNotReady
 from prefect_qsession.ibm.jobs import cancel_job, job_result
 from prefect_qsession.jobs.job_requests import Request, Submission
-from prefect_qsession.jobs.packing import marks_of
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.jobs.waiting import JobWait, beat_seconds
 
@@ -35,7 +34,6 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
         self._submission = submission
         self._lock = Lock()
         self._result: Any = None
-        self._is_settled = False
         self._is_cancelled_here = False
         self._had_no_result = False
 
@@ -52,10 +50,7 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
     @property
     def shares(self) -> int:
         """How many requests the job answers, where it is known: its usage is theirs together."""
-        position, shared = self._submission.position, self._submission.shared
-        if position is None:
-            return 1
-        return shared.members if shared else len(marks_of(self.client_job.tags or ()))
+        return self._submission.account.members
 
     def job_id(self) -> str:
         """Return the service's id of the job."""
@@ -75,55 +70,40 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
             SessionError: The job was lost with its session, and no other may take it.
             ServiceError: The service did not answer; the job goes on.
         """
-        with self._lock:
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        # One thread waits for all; another's time is up whoever that is.
+        if not self._lock.acquire(timeout=-1 if timeout is None else _as_lock_has_it(timeout)):
+            raise ResultNotReady(self.job_id(), self.client_job.session_id)
+        try:
             while self._result is None:
-                if self._is_cancelled_here and self._submission.position is not None:
-                    job = self.client_job
-                    raise JobCancelled(job.job_id(), job.session_id)
-                try:
-                    with self._waiting() as wait:
-                        self._result = job_result(
-                            self.client_job, wait, timeout, on_running=self._note_running
-                        )
-                except (JobFailed, JobCancelled) as error:
-                    self._settle(error)
-                    if self._submission.position is not None and not self._is_cancelled_here:
-                        # Another's PUB may be to blame: this one's goes by itself.
-                        self._submit_again()
-                        continue
-                    if self._is_cancelled_here or not self._submissions.is_worth_another(
-                        self._submission, error
-                    ):
-                        raise
-                    self._submit_again()
-                else:
-                    self._settle()
-                    self._result = self._own(self._result)
-                    if self._result is None:
-                        # Gone from the service: deleted, or private and read before.
-                        self._refuse_the_second_time()
-                        self._submit_again()
+                self._take_result(ends_at)
             return self._result
+        finally:
+            self._lock.release()
 
     def status(self) -> Any:
         """Return the client's word for how the job stands."""
-        return self.client_job.status()
+        submission = self._submission
+        status = submission.job.status()
+        if status in submission.job.JOB_FINAL_STATES:
+            self._submissions.settle_seen(submission)
+        return status
 
     def done(self) -> bool:
         """Whether the job has a result."""
-        return bool(self.client_job.done())
+        return bool(self.status() == "DONE")
 
     def running(self) -> bool:
         """Whether the job runs."""
-        return bool(self.client_job.running())
+        return bool(self.status() == "RUNNING")
 
     def cancelled(self) -> bool:
         """Whether the job was cancelled."""
-        return bool(self.client_job.cancelled())
+        return bool(self.status() == "CANCELLED")
 
     def in_final_state(self) -> bool:
         """Whether the job is over."""
-        return bool(self.client_job.in_final_state())
+        return self.status() in self.client_job.JOB_FINAL_STATES
 
     def cancel(self) -> None:
         """
@@ -136,12 +116,39 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
             ServiceError: The service did not confirm.
         """
         is_first_time, self._is_cancelled_here = not self._is_cancelled_here, True
-        shared = self._submission.shared
-        if self._submission.position is None or (is_first_time and shared and shared.give_up()):
-            cancel_job(self.client_job)
+        submission = self._submission
+        if submission.position is None or (is_first_time and submission.account.give_up()):
+            cancel_job(submission.job)
+            self._submissions.settle_seen(submission)
 
     def __repr__(self) -> str:
         return f"<SessionJob {self.job_id()}>"
+
+    def _take_result(self, ends_at: float | None) -> None:
+        """Wait for the job, and have its result, or another job in its place."""
+        submission = self._submission
+        if self._is_cancelled_here and submission.position is not None:
+            raise JobCancelled(submission.job.job_id(), submission.job.session_id)
+        timeout = None if ends_at is None else max(ends_at - time.monotonic(), 0.0)
+        try:
+            with self._waiting() as wait:
+                result = job_result(submission.job, wait, timeout, on_running=self._note_running)
+        except (JobFailed, JobCancelled) as error:
+            self._submissions.settle(submission, error)
+            # Of a pack another's PUB may be to blame: this one's goes by itself.
+            is_of_pack = submission.position is not None and not self._is_cancelled_here
+            if not is_of_pack and (
+                self._is_cancelled_here or not self._submissions.is_worth_another(submission, error)
+            ):
+                raise
+            self._submit_again()
+            return
+        self._submissions.settle(submission)
+        self._result = self._own(result)
+        if self._result is None:
+            # Gone from the service: deleted, or private and read before.
+            self._refuse_the_second_time()
+            self._submit_again()
 
     def _own(self, result: Any) -> Any:
         """Return what a job's result has for this request."""
@@ -162,11 +169,6 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
     def _note_running(self) -> None:
         self._submissions.note_running(self._submission)
 
-    def _settle(self, error: JobError | None = None) -> None:
-        if not self._is_settled:
-            self._is_settled = True
-            self._submissions.settle(self._request, self._submission, error)
-
     def _refuse_the_second_time(self) -> None:
         """Pay for a result that is gone once more, and not again and again."""
         if self._had_no_result:
@@ -176,4 +178,7 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
 
     def _submit_again(self) -> None:
         self._submission = self._submissions.submit(self._request)
-        self._is_settled = False
+
+
+def _as_lock_has_it(seconds: float) -> float:
+    return min(max(seconds, 0.0), TIMEOUT_MAX)

@@ -7,12 +7,16 @@ are. A submission whose answer was lost is looked for before it is repeated.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import (
+    BudgetExceeded,
     InvalidOptions,
     JobCancelled,
     JobError,
@@ -21,12 +25,14 @@ from prefect_qsession.exceptions import (
     ServiceError,
     SessionLost,
 )
+from prefect_qsession.jobs.activity import Settle
 from prefect_qsession.jobs.duplicates import Duplicates
-from prefect_qsession.jobs.job_requests import Request, Submission
+from prefect_qsession.jobs.job_requests import JobAccount, Request, Submission
 from prefect_qsession.jobs.known_jobs import KnownJobs
 from prefect_qsession.jobs.packed_submissions import PackedSubmissions
-from prefect_qsession.jobs.packing import position_of
+from prefect_qsession.jobs.packing import marks_of, position_of
 from prefect_qsession.jobs.reattachment import MAX_TAGS, OWN_TAGS, JobIdentity, Ordinals
+from prefect_qsession.jobs.settling import settle_what_is_over
 from prefect_qsession.jobs.workload_provider import WorkloadProvider
 from prefect_qsession.prefect_api.enclosing_runs import runs_around
 from prefect_qsession.prefect_api.owners import Owner, runs_before
@@ -75,7 +81,7 @@ class Submissions:
         self._known = known(self._earlier_runs, self._tagged, self._note_earlier)
         self._duplicates = Duplicates(self._known, provider.logger)
         window = provider.policy.pack_seconds
-        self._packs = PackedSubmissions(window, self.submit) if window else None
+        self._packs = PackedSubmissions(window, self._once) if window else None
 
     def request(
         self, primitive: "ClientPrimitive", arguments: Any, executions: int, shape: Hashable
@@ -118,21 +124,12 @@ class Submissions:
             LedgerUnavailable: The session could not be recorded, and the policy requires it.
             ServiceError: The service did not open the session, or did not accept the job.
         """
-        identity = request.identity
-        if job := self._duplicates.best(self._known.of(identity)):
-            self._known.add(identity, job)
-            self._provider.activity.submitted(identity.request)
-            self._provider.emit(JobReattachedEvent(job.job_id(), request.primitive.program))
-            return Submission(
-                job,
-                is_new=False,
-                is_doubtful=self._known.is_doubtful(identity),
-                position=position_of(job.tags or (), identity.request),
-            )
+        if found := self._found(request):
+            return found
         if self._packs is None:
             return self.submit(request)
         submission = self._packs.submit(request)
-        self._known.add(identity, submission.job)
+        self._known.add(request.identity, submission.job)
         return submission
 
     def submit(self, request: Request) -> Submission:
@@ -141,17 +138,20 @@ class Submissions:
         if self._provider.spending.is_shared:
             # It may wait for minutes, and others spend meanwhile.
             self._provider.acquire()
-        self._provider.spending.reserve(key, request.executions)
+        self._reserve(key, request.executions)
         activity.submitted(key)
         try:
-            submission = self._submit_once(request)
+            submission = self._unseen(request) or self._submit_once(request)
             self._known.add(request.identity, submission.job)
+            activity.submitted(key, partial(self._settle_if_over, submission))
         except BaseException as error:
-            if not isinstance(error, QSessionError):
-                # Cut off in the middle of it, by a task's timeout say.
+            if isinstance(error, QSessionError) and not getattr(error, "doubtful", False):
+                self._give_back(key)
+            else:
+                # Not answered, or cut off in the middle of it, by a task's timeout say: there may
+                # be a job, which costs what it costs until it is known that there is none.
                 self._known.doubt(request.identity)
-            self._provider.spending.budget.give_back(key)
-            activity.over(key, time.monotonic())
+                activity.submitted(key, self._settle_unseen(request.identity))
             raise
         return submission
 
@@ -161,14 +161,11 @@ class Submissions:
             submission.was_seen_running = True
             self._provider.emit(JobRunningEvent(submission.job.job_id()))
 
-    def settle(
-        self, request: Request, submission: Submission, error: JobError | None = None
-    ) -> None:
+    def settle(self, submission: Submission, error: JobError | None = None) -> None:
         """Account for a job that is over, with its error if any; never raises a `ServiceError`."""
-        shared = submission.shared
-        if shared is not None and not shared.settle():
+        if not submission.account.settle():
             return
-        identity = (shared.request if shared else request).identity
+        identity = submission.account.identity
         # First: what is told of it may have its charge read once more.
         self._provider.spending.charge(identity.request, submission.job)
         self._provider.emit(end_of_job(submission.job.job_id(), error))
@@ -177,6 +174,14 @@ class Submissions:
             self._duplicates.cancel_beside(identity, submission.job)
         if submission.is_new:
             self._tell_if_others_were_not_asked_for(identity)
+
+    def settle_seen(self, submission: Submission) -> None:
+        """Account for a job that is seen to be over without being waited for; asks if it is."""
+        from prefect_qsession.ibm.jobs import job_error, job_status  # noqa: PLC0415 - slow to import
+
+        with suppress(ServiceError):
+            if job_status(submission.job).is_over:
+                self.settle(submission, job_error(submission.job))
 
     def is_worth_another(self, submission: Submission, error: JobFailed | JobCancelled) -> bool:
         """
@@ -192,7 +197,77 @@ class Submissions:
             return error.retryable and not submission.is_new
         return self._provider.has_ended(error.session_id)
 
+    # -- jobs that nobody waits for
+
+    def _reserve(self, request: str, executions: int) -> None:
+        """Keep back what a job will cost, once those that are over have given back their share."""
+        spending = self._provider.spending
+        try:
+            spending.reserve(request, executions)
+        except BudgetExceeded as error:
+            if error.budget is not BudgetKind.QPU:
+                raise
+            with suppress(ServiceError):
+                settle_what_is_over(
+                    self._provider.activity,
+                    self._provider.backend().service,
+                    self._owner.flow_run_id,
+                )
+            spending.reserve(request, executions)
+
+    def _give_back(self, request: str) -> None:
+        self._provider.spending.budget.give_back(request)
+        self._provider.activity.over(request, time.monotonic())
+
+    def _settle_if_over(self, submission: Submission, pending: Collection[str]) -> None:
+        if submission.job.job_id() not in pending:
+            self.settle_seen(submission)
+
+    def _settle_unseen(self, identity: JobIdentity) -> Settle:
+        """Return what accounts for the job that a submission may have made, which was cut off."""
+        activity, key = self._provider.activity, identity.request
+
+        def settle(pending: Collection[str]) -> None:
+            job = self._duplicates.best(self._known.find_new(identity))
+            # Not if it was asked for again meanwhile: that looks for it, too.
+            if not activity.over(key, time.monotonic(), settle):
+                return
+            if job is None:
+                self._provider.spending.budget.give_back(key)
+                return
+            self._known.add(identity, job)
+            account = JobAccount(identity, len(marks_of(job.tags or ())) or 1)
+            look_after = partial(self._settle_if_over, Submission(job, account, is_new=True))
+            activity.submitted(key, look_after)
+            look_after(pending)
+
+        return settle
+
     # -- what there is already
+
+    def _found(self, request: Request) -> Submission | None:
+        """Return the job that answers a request, submitted before; None if there is none."""
+        identity = request.identity
+        job = self._duplicates.best(self._known.of(identity))
+        if job is None:
+            return None
+        self._known.add(identity, job)
+        tags = job.tags or ()
+        submission = Submission(
+            job,
+            JobAccount(identity, len(marks_of(tags)) or 1),
+            is_new=False,
+            is_doubtful=self._known.is_doubtful(identity),
+            position=position_of(tags, identity.request),
+        )
+        settle = partial(self._settle_if_over, submission)
+        self._provider.activity.submitted(identity.request, settle)
+        self._provider.emit(JobReattachedEvent(job.job_id(), request.primitive.program))
+        return submission
+
+    def _once(self, request: Request) -> Submission:
+        """Submit a request, or a pack that another thread may have begun to submit."""
+        return self._found(request) or self.submit(request)
 
     def _note_earlier(self, jobs: "Sequence[RuntimeJobV2]") -> None:
         """Take note of the jobs of earlier attempts."""
@@ -235,11 +310,22 @@ class Submissions:
 
     # -- a new job
 
+    def _unseen(self, request: Request) -> Submission | None:
+        """Return the job of a submission that was cut off, or not answered, if there is one."""
+        identity = request.identity
+        if not self._known.is_doubtful(identity):
+            return None
+        if (found := self._duplicates.look_for(identity)) is None:
+            return None
+        account = JobAccount(identity, request.members)
+        return Submission(found, account, is_new=True, is_doubtful=True)
+
     def _submit_once(self, request: Request) -> Submission:
         """Have one job submitted for the request, however often that takes."""
         from prefect_qsession.ibm.transport import may_submit_twice  # noqa: PLC0415 - slow to import
 
         identity, submissions = request.identity, 0
+        account = JobAccount(identity, request.members)
         is_doubtful = self._known.is_doubtful(identity)
         while True:
             session = self._provider.acquire()
@@ -253,7 +339,7 @@ class Submissions:
                     is_doubtful = True
                     self._known.doubt(identity)
                     if found := self._duplicates.look_for(identity):
-                        return Submission(found, is_new=True, is_doubtful=True)
+                        return Submission(found, account, is_new=True, is_doubtful=True)
                     if submissions < SUBMISSIONS:
                         continue
                 # Closed from here meanwhile, because the flow run is idle, or ends.
@@ -268,6 +354,7 @@ class Submissions:
                 self._provider.emit(JobSubmittedEvent(job.job_id(), session.session_id, program))
                 return Submission(
                     job,
+                    account,
                     is_new=True,
                     is_doubtful=is_doubtful,
                     submitted_at=time.monotonic(),

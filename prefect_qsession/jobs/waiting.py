@@ -142,6 +142,12 @@ class Waiting:
             with self._lock:
                 self._number -= 1
 
+    @property
+    def number(self) -> int:
+        """How many jobs are waited for now."""
+        with self._lock:
+            return self._number
+
     def spans(self, kind: Hashable, estimate_seconds: float) -> list[Span]:
         """Return what a job of this kind may take, going by the best that is known."""
         with self._lock:

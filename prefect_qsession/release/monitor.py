@@ -1,7 +1,7 @@
 """
-The thread that follows a flow run with an open session through the API.
+The threads that follow a flow run with an open session through the API, and say that it lives.
 
-It notices what nobody tells the flow's own process: a plain script is not told that its run was
+One notices what nobody tells the flow's own process: a plain script is not told that its run was
 cancelled in the UI, and no task runner is told that its run is paused or waits for its next
 attempt. It also sends the session's heartbeat.
 """
@@ -60,7 +60,7 @@ def reason_of(flow_runs: Iterable[FlowRun], keep_for_retry_seconds: float) -> Re
 
 class Monitor:
     """
-    Follow flow runs from a thread, until there is a reason or `stop` is called.
+    Follow flow runs from threads, until there is a reason or `stop` is called.
 
     A slow or absent API is none, and is never raised.
 
@@ -91,6 +91,7 @@ class Monitor:
     def start(self) -> None:
         """Begin to follow."""
         start_thread(self._follow, "qsession-monitor")
+        start_thread(self._keep_beating, "qsession-heartbeat")
 
     def stop(self) -> None:
         """Follow no longer; safe to repeat, and from within `on_reason`."""
@@ -110,19 +111,19 @@ class Monitor:
     def _wait_for_reason(self, client: SyncPrefectClient) -> ReleaseReason | None:
         """Look at once and again and again, until there is a reason or it is told to stop."""
         policy = self._policy
-        looks_per_beat = max(
-            1, round(policy.heartbeat_every_seconds / policy.monitor_every_seconds)
-        )
-        looks = 0
         while True:
-            looks += 1
             reason = self._look_inside()
             try:
-                if looks % looks_per_beat == 0:
-                    self._beat()
                 flow_runs = client.read_flow_runs(flow_run_filter=self._wanted)
                 reason = reason or reason_of(flow_runs, policy.keep_for_retry_seconds)
             except Exception as error:  # noqa: BLE001 - a slow or absent API is no reason
                 logger.debug("The flow run cannot be followed at the moment: %s", error)
             if reason is not None or self._stopped.wait(policy.monitor_every_seconds):
                 return reason
+
+    def _keep_beating(self) -> None:
+        while not self._stopped.wait(self._policy.heartbeat_every_seconds):
+            try:
+                self._beat()
+            except Exception as error:  # noqa: BLE001 - the next one may be heard
+                logger.debug("The heartbeat is not heard at the moment: %s", error)

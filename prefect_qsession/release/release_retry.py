@@ -2,12 +2,57 @@
 
 from collections.abc import Callable
 from itertools import chain, repeat
-from threading import Event
+from threading import Event, Lock
 
 from prefect_qsession.prefect_api.threads import start_thread
 
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each request of a release; the last one goes on."""
+
+
+LEAST_SECONDS = 0.5
+"""For which one who comes when the time is up waits: the service may answer again."""
+
+RESTED_SECONDS = 60.0
+"""After which a release is waited for anew: whoever asks is not the end of the flow run before."""
+
+
+class Patience:
+    """
+    Share the time that is waited for the release of one session among all who ask for it.
+
+    The body's end, the monitor and the task runner's exit do, one right after the other.
+    Thread-safe.
+
+    Args:
+        seconds: How long all of them wait, together.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._left = seconds
+        self._waited_at: float | None = None
+        self._is_told = False
+        self._lock = Lock()
+
+    def left(self, now: float) -> float:
+        """Return how long to wait at the most."""
+        with self._lock:
+            if self._waited_at is not None and now - self._waited_at > RESTED_SECONDS:
+                self._left = self._seconds
+            return max(self._left, min(LEAST_SECONDS, self._seconds))
+
+    def waited(self, since: float, now: float) -> None:
+        """Take note that somebody has waited from then until now."""
+        with self._lock:
+            self._left = max(self._left - (now - since), 0.0)
+            self._waited_at = now
+
+    def tell_once(self) -> bool:
+        """Return whether this is the first call: that a session is left open is told once."""
+        with self._lock:
+            first, self._is_told = not self._is_told, True
+            return first
 
 
 class ReleaseRetry:

@@ -7,6 +7,7 @@ without jobs, which costs nothing. They come down when the service has confirmed
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -51,7 +52,12 @@ class SafeguardedWorkload:
         self._give_slot_back = give_slot_back
         self._monitor: Monitor | None = None
         self._entry: LedgerEntry | None = None
+        self._recording = Lock()
         self._recorded = False
+        """Whether it is in the ledger, as far as is known."""
+        self._may_be_recorded = False
+        self._is_over = False
+        self._on_gone: Callable[[str], object] = lambda _: None
 
     @property
     def session_id(self) -> str:
@@ -75,6 +81,7 @@ class SafeguardedWorkload:
         credentials: str | None,
         look_inside: Callable[[], ReleaseReason | None],
         on_reason: Callable[[ReleaseReason], None],
+        on_gone: Callable[[str], object],
         now: datetime,
     ) -> None:
         """
@@ -86,12 +93,14 @@ class SafeguardedWorkload:
             credentials: Name of the saved block, if it is saved.
             look_inside: Tells the reason to release that this process itself knows, if any.
             on_reason: Told, in a thread, why to release.
+            on_gone: Told, in a thread, that another process has released it.
             now: The time at which the session was opened.
 
         Raises:
             LedgerUnavailable: It cannot be recorded, and the policy, or the lack of a guardian,
                 requires it. Nothing is up then; the session is left to the caller.
         """
+        self._on_gone = on_gone
         flow_run = self._owner.flow_run
         if self.mode is Mode.JOB:
             self._follow((flow_run.id,), look_inside, on_reason)
@@ -130,7 +139,10 @@ class SafeguardedWorkload:
         if self._monitor is not None:
             self._monitor.stop()
         guardian().discharge(self.session_id)
-        if self._recorded:
+        with self._recording:
+            self._is_over = True
+            is_to_be_forgotten = self._may_be_recorded
+        if is_to_be_forgotten:
             self._forget()
         self._give_slot_back()
 
@@ -167,7 +179,18 @@ class SafeguardedWorkload:
         self._monitor.start()
 
     def _record(self, entry: LedgerEntry) -> None:
-        self._ledger.record(entry)
+        with self._recording:
+            if self._is_over:
+                return
+            self._may_be_recorded = True
+        try:
+            self._ledger.record(entry)
+        finally:
+            with self._recording:
+                is_late = self._is_over
+            if is_late:
+                # It was released meanwhile, and forgotten before this.
+                self._forget()
         self._recorded = True
         try:
             tag_flow_run(self._owner.flow_run)
@@ -187,11 +210,22 @@ class SafeguardedWorkload:
     def _beat(self) -> None:
         if self._entry is None:
             return
-        if self._recorded:
-            self._ledger.beat(self._entry)
-        else:
+        if not self._recorded:
             # The API did not answer when the session was opened; perhaps it does now.
             self._record(self._entry)
+        elif not self._ledger.beat(self._entry) and not self._is_over:
+            self._entry_is_gone(self._entry)
+
+    def _entry_is_gone(self, entry: LedgerEntry) -> None:
+        """Go by what the service says: whoever releases a session takes its entry away."""
+        if not self.details().accepting_jobs:
+            self._on_gone("It takes no more jobs.")
+            return
+        self._owner.logger.warning(
+            "Session %s was taken from the ledger of open sessions, and is open: recorded anew.",
+            self.session_id,
+        )
+        self._record(entry)
 
     def _guard(self, access: ServiceAccess, backend_name: str) -> bool:
         ward = Ward(

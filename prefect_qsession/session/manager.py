@@ -15,6 +15,7 @@ from functools import partial
 from logging import Logger, LoggerAdapter
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from prefect.logging.loggers import get_logger
 
@@ -26,10 +27,11 @@ from prefect_qsession.exceptions import NotInSessionFlow, ServiceError, SessionN
 from prefect_qsession.ibm.records import WorkloadDetails
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.reattachment import run_tag
+from prefect_qsession.jobs.settling import settle_what_is_over
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.release.monitor import ReleaseReason
-from prefect_qsession.release.release_retry import ReleaseRetry
+from prefect_qsession.release.release_retry import Patience, ReleaseRetry
 from prefect_qsession.reporting import run_events as events
 from prefect_qsession.reporting.event_emitter import RunEventEmitter
 from prefect_qsession.reporting.report.histories import BudgetUse
@@ -53,6 +55,9 @@ TIMEOUT_GRACE = timedelta(seconds=1)
 
 BEGIN_SECONDS = 10.0
 """What Prefect may take to begin the next attempt, beyond the delay that was asked for."""
+
+LOOKS_WHILE_IDLE = 0.25
+"""Of `idle_release`: so often the service is asked whether jobs are over that nobody waits for."""
 
 SUSPENDING = (ReleaseReason.PAUSED, ReleaseReason.RETRIES_LATER, ReleaseReason.IDLE)
 """After these the session is closed, and another one opened if there is another job."""
@@ -90,6 +95,8 @@ class SessionManager:
         self._opener = Opener(policy, self.emit)
         self._lock = Lock()
         self._lifecycle = self._new_lifecycle()
+        self._patience: WeakKeyDictionary[WorkloadLifecycle, Patience] = WeakKeyDictionary()
+        self._looked_at = float("-inf")
         self._waiting: Timer | None = None
 
     @property
@@ -235,6 +242,7 @@ class SessionManager:
                 self._credentials,
                 look_inside=lambda: self._look_inside(session),
                 on_reason=lambda reason: self._react(lifecycle, reason),
+                on_gone=lambda why: self.give_up(session, why),
                 now=datetime.now(UTC),
             )
         except BaseException:
@@ -256,10 +264,19 @@ class SessionManager:
             return ReleaseReason.FAILED
         if self.spending.is_over(session):
             return ReleaseReason.OVER_BUDGET
+        return ReleaseReason.IDLE if self._is_idle(time.monotonic()) else None
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether nothing was asked of the session for as long as the policy allows."""
         idle_release = self.policy.idle_release_seconds
-        if idle_release is not None and self.activity.idle_seconds(time.monotonic()) > idle_release:
-            return ReleaseReason.IDLE
-        return None
+        if idle_release is None or self.owner is None:
+            return False
+        if not self.waits.number and now - self._looked_at >= LOOKS_WHILE_IDLE * idle_release:
+            # A job may be over though nobody has waited for it.
+            self._looked_at = now
+            with suppress(ServiceError):
+                settle_what_is_over(self.activity, self.backend().service, self.owner.flow_run_id)
+        return self.activity.idle_seconds(now) > idle_release
 
     def _emit_most_is_spent(self, budget: BudgetKind, spent_seconds: float) -> None:
         cap = self.spending.budget.cap_seconds(budget)
@@ -282,12 +299,17 @@ class SessionManager:
         session = lifecycle.session
         if session is not None and lifecycle.state is SessionState.OPEN:
             self.emit(events.ReleasingEvent(session.session_id, outcome))
+        with self._lock:
+            new = Patience(self.policy.release_within_seconds)
+            patience = self._patience.setdefault(lifecycle, new)
         attempt = ReleaseRetry(lambda: lifecycle.release(outcome))
-        attempt.run(self.policy.release_within_seconds)
+        began = time.monotonic()
+        attempt.run(patience.left(began))
+        patience.waited(began, time.monotonic())
         session = lifecycle.session
         if attempt.released and session is not None:
             self._emit_released(session, lifecycle.state, outcome)
-        elif attempt.failure is not None:
+        elif attempt.failure is not None and patience.tell_once():
             session_id = session.session_id if session else "unknown"
             max_time = self.policy.max_time_seconds
             self.emit(events.LeftOpenEvent(session_id, str(attempt.failure), max_time))

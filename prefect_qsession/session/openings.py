@@ -12,6 +12,7 @@ from prefect_qsession.config.modes import modes_to_try
 from prefect_qsession.config.policy import ResolvedPolicy
 from prefect_qsession.exceptions import ServiceError, SessionNotOpen, SessionRefused
 from prefect_qsession.jobs.reattachment import run_tag
+from prefect_qsession.prefect_api.enclosing_runs import flows_around
 from prefect_qsession.prefect_api.owners import Owner
 from prefect_qsession.reporting.run_events import ModeFallbackEvent, RunEvent
 from prefect_qsession.session.slots import Slot
@@ -35,6 +36,7 @@ class Opener:
 
     def __init__(self, policy: ResolvedPolicy, emit: Callable[[RunEvent], object]) -> None:
         self._emit = emit
+        self._policy = policy
         self._limit = policy.concurrency_limit
         self._modes = modes_to_try(policy.mode, policy.fallback)
         self._lock = Lock()
@@ -51,7 +53,8 @@ class Opener:
         Raises:
             SessionNotOpen: `give_up` was called while it waited for a slot.
             UnknownLimit: There is no such concurrency limit.
-            SlotUnavailable: The Prefect API did not give a slot.
+            SlotHeld: Whoever has the slots waits for this flow run.
+            SlotUnavailable: The Prefect API did not give a slot, or not in time.
             ServiceError: The service opened nothing; no slot is held.
         """
         slot = self._take_slot(owner)
@@ -72,7 +75,15 @@ class Opener:
     def _take_slot(self, owner: Owner) -> Slot | None:
         if self._limit is None:
             return None
-        slot = Slot(self._limit, owner.flow_run_id, owner.logger)
+        slot = Slot(
+            self._limit,
+            owner.flow_run_id,
+            owner.logger,
+            name=owner.flow_run.name,
+            enclosing=[run.id for context in flows_around() if (run := context.flow_run)],
+            gives_way=self._policy.idle_release_seconds is not None,
+            within_seconds=self._policy.slot_within_seconds,
+        )
         with self._lock:
             self._waiting = slot
         try:

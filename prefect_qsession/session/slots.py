@@ -5,6 +5,9 @@ So an operator says how many sessions may be open at once, over all flow runs an
 gives a slot as a lease: renewed in the background, and free again soon after its process has died.
 """
 
+import asyncio
+import time
+from collections.abc import Collection
 from logging import Logger, LoggerAdapter
 from threading import Event, Thread
 from typing import Any
@@ -16,7 +19,8 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.context import ConcurrencyContext
 from prefect.concurrency.sync import concurrency
 
-from prefect_qsession.exceptions import SlotUnavailable, UnknownLimit
+from prefect_qsession.exceptions import SlotHeld, SlotUnavailable, UnknownLimit
+from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.prefect_api.threads import start_thread
 
 LEASE_SECONDS = 60.0
@@ -25,6 +29,15 @@ LEASE_SECONDS = 60.0
 LOOK_EVERY_SECONDS = 5.0
 RELEASE_SECONDS = 5.0
 """What a release may take before it is left to the lease's end."""
+
+WITHIN_SECONDS = 8 * 3600.0
+"""How long a slot is waited for at the most: as long as the service allows a session to be."""
+
+WITHIN_ON_LOOP_SECONDS = 60.0
+"""The same where an event loop is held by the wait, and this process has all the slots."""
+
+_held: "list[Slot]" = []
+"""The slots that this process holds."""
 
 
 class Slot:
@@ -36,6 +49,10 @@ class Slot:
         flow_run_id: Shown by Prefect as the one who holds it.
         logger: Told, once, that the limit is full.
         look_every_seconds: Time between two looks whether a slot of a full limit is free.
+        name: The flow run's, for whoever is told that it holds the slot.
+        enclosing: The flow runs that go on only after this one.
+        gives_way: Whether the slot is given back while its flow run goes on, when nothing is asked.
+        within_seconds: How long to wait.
     """
 
     def __init__(
@@ -44,8 +61,19 @@ class Slot:
         flow_run_id: UUID,
         logger: "Logger | LoggerAdapter[Any]",
         look_every_seconds: float = LOOK_EVERY_SECONDS,
+        *,
+        name: str = "",
+        enclosing: Collection[UUID] = (),
+        gives_way: bool = False,
+        within_seconds: float = WITHIN_SECONDS,
     ) -> None:
         self._limit = limit
+        self._flow_run_id = flow_run_id
+        self._name = name or str(flow_run_id)
+        self._enclosing = {flow_run_id, *enclosing}
+        self._gives_way = gives_way
+        self._within_seconds = within_seconds
+        self._loop = _running_loop()
         self._holder = ConcurrencyLeaseHolder(type="flow_run", id=flow_run_id)
         self._logger = logger
         self._look_every_seconds = look_every_seconds
@@ -61,7 +89,8 @@ class Slot:
 
         Raises:
             UnknownLimit: There is no such limit.
-            SlotUnavailable: The Prefect API did not answer, or refused.
+            SlotHeld: It would never be free: who holds it waits for this flow run.
+            SlotUnavailable: The Prefect API did not answer, or refused, or none was free in time.
         """
         # A thread of its own holds the slot: Prefect's way to hold one is a context manager that
         # has to be left by the thread that entered it.
@@ -101,20 +130,57 @@ class Slot:
             self._answered.set()
 
     def _hold_when_free(self) -> None:
-        pause, told = 0.0, False
+        pause, told, began = 0.0, False, time.monotonic()
         while not self._enough.wait(pause):
             try:
                 self._hold_now()
             except _LimitFull:
+                self._refuse_what_cannot_succeed(time.monotonic() - began)
                 pause = self._look_every_seconds
                 if not told:
                     self._logger.info(
-                        "Concurrency limit %r is full: waiting for a slot to open a session in.",
+                        "Concurrency limit %r is full: waiting for a slot to open a session in.%s",
                         self._limit,
+                        self._who_holds(self._others()),
                     )
                     told = True
             else:
                 return
+
+    def _refuse_what_cannot_succeed(self, waited_seconds: float) -> None:
+        """
+        Raise if the limit is full of flow runs that wait for this one, or if it has been too long.
+
+        A slot that was taken on an event loop is given back on it, and the loop stands still while
+        a slot is waited for there.
+        """
+        others = [slot for slot in self._others() if not slot._gives_way]  # noqa: SLF001 - its own
+        waits_for_us = [
+            slot
+            for slot in others
+            if slot._flow_run_id in self._enclosing  # noqa: SLF001 - its own
+            or (self._loop is not None and slot._loop is self._loop)  # noqa: SLF001 - its own
+        ]
+        if waits_for_us and len(waits_for_us) >= self._slots():
+            raise SlotHeld(self._limit, [slot._name for slot in waits_for_us])  # noqa: SLF001 - its own
+        within = self._within_seconds
+        if self._loop is not None and others and len(others) >= self._slots():
+            within = min(within, WITHIN_ON_LOOP_SECONDS)
+        if waited_seconds > within:
+            who = self._who_holds(self._others())
+            raise SlotUnavailable(self._limit, f"none was free within {waited_seconds:.0f} s.{who}")
+
+    def _slots(self) -> int:
+        """Return how many the limit has."""
+        with short_timeout_client() as client:
+            return client.read_global_concurrency_limit_by_name(self._limit).limit
+
+    def _others(self) -> "list[Slot]":
+        return [slot for slot in list(_held) if slot._limit == self._limit]  # noqa: SLF001 - its own
+
+    def _who_holds(self, slots: "list[Slot]") -> str:
+        names = ", ".join(repr(slot._name) for slot in slots)  # noqa: SLF001 - its own
+        return f" In this process it is held by flow run {names}." if names else ""
 
     def _hold_now(self) -> None:
         try:
@@ -129,8 +195,12 @@ class Slot:
                 raise_on_lease_renewal_failure=False,
             ):
                 self._taken = not self._enough.is_set()
+                _held.append(self)
                 self._answered.set()
-                self._enough.wait()
+                try:
+                    self._enough.wait()
+                finally:
+                    _held.remove(self)
         except ConcurrencySlotAcquisitionError as error:
             raise self._translated(error) from error
 
@@ -143,6 +213,13 @@ class Slot:
         ):
             return _LimitFull()
         return SlotUnavailable(self._limit, f"{error}.")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class _LimitFull(Exception):

@@ -94,7 +94,7 @@ def ask(
             except HTTPError as error:
                 failure = error
             if now - heard_at > SILENCE:
-                raise _nobody(client, flow_run_id, now - heard_at) from failure
+                raise _nobody(client, flow_run_id, question, now - heard_at) from failure
     raise AssertionError("unreachable")
 
 
@@ -124,29 +124,40 @@ def take(
     """
     Take all that workers have sent: questions first, events in the order in which they happened.
 
-    Raises what Prefect's client raises. What was yielded by then is not yielded again.
+    Raises what Prefect's client raises. What was used by then is not yielded again; what was not,
+    is: a letter counts as read when the caller asks for the next thing.
 
     Args:
         client: Of Prefect.
         flow_run_id: The flow run.
-        taken: The keys of what was yielded and may still lie there; kept by the caller.
+        taken: The keys of what was used and may still lie there; kept by the caller.
     """
     while True:
         found = client.filter_flow_run_input(flow_run_id, FOR_FLOW_PROCESS, MOST, set())
         # One worker's batches in their order: not all of its events have times of their own.
         inputs = {one.key: str(one.value) for one in sorted(found, key=lambda it: it.key)}
         new = {key: text for key, text in inputs.items() if key not in taken}
-        taken |= new.keys()
-        yield from (
-            Question(**json.loads(text)) for key, text in new.items() if key.startswith(QUESTION)
-        )
+        for key, text in new.items():
+            if key.startswith(QUESTION):
+                if question := _read_question(text):
+                    yield question
+                taken.add(key)
         batches = (_read(text) for key, text in new.items() if key.startswith(EVENTS))
         yield from sorted(chain.from_iterable(batches), key=lambda timed: timed.at)
+        taken |= new.keys()
         for key in inputs:
             _delete(client, flow_run_id, key)
             taken.discard(key)
         if len(inputs) < MOST:
             return
+
+
+def _read_question(text: str) -> Question | None:
+    try:
+        return Question(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        logger.debug("A worker's question cannot be read: %s", error)
+        return None
 
 
 def _read(batch: str) -> list[TimedEvent]:
@@ -190,11 +201,13 @@ def _error(kind: str, args: list[Any], attributes: dict[str, Any]) -> QSessionEr
     return exceptions.restored(found, tuple(args), attributes)
 
 
-def _nobody(client: SyncPrefectClient, flow_run_id: UUID, seconds: float) -> SessionError:
+def _nobody(
+    client: SyncPrefectClient, flow_run_id: UUID, question: Question, seconds: float
+) -> SessionError:
     """Name what it means that nobody took the question, and take it back."""
     with suppress(HTTPError, ObjectNotFound):
-        for one in client.filter_flow_run_input(flow_run_id, QUESTION, MOST, set()):
-            _delete(client, flow_run_id, one.key)
+        # This one alone: another worker whose question is gone takes it for read, and waits anew.
+        _delete(client, flow_run_id, QUESTION + question.key)
         state = client.read_flow_run(flow_run_id).state
         if state is not None and state.is_final():
             return SessionNotOpen(None, "released")

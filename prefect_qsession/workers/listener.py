@@ -6,7 +6,7 @@ It starts with the first task that goes to another process, and ends with the ta
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from itertools import count
 from threading import Event, Lock
@@ -149,28 +149,39 @@ class WorkerListener:
         try:
             with self._taking:
                 for sent in take(client, self._owner.flow_run_id, self._taken):
-                    if isinstance(sent, Question):
-                        self._take_up(sent)
-                    else:
-                        self._receive_event(sent)
+                    self._use(sent)
         except Exception as error:  # noqa: BLE001 - the next look may do better
             logger.debug("What workers send cannot be read at the moment: %s", error)
+
+    def _use(self, sent: Question | TimedEvent) -> None:
+        """Take up what one worker has sent; whatever is wrong with it is no other's loss."""
+        try:
+            if isinstance(sent, Question):
+                self._take_up(sent)
+            else:
+                self._receive_event(sent)
+        except Exception:
+            logger.exception("What a worker has sent could not be used: %r", sent)
 
     def _take_up(self, question: Question) -> None:
         # Asked again while it is being answered: taken is what it wants to know.
         if question.key not in self._in_hand:
             self._in_hand.add(question.key)
-            # Each in its own thread: one may wait for a slot of a concurrency limit.
-            start_thread(partial(self._attend, question), "qsession-answer")
+            try:
+                # Each in its own thread: one may wait for a slot of a concurrency limit.
+                start_thread(partial(self._attend, question), "qsession-answer")
+            except BaseException:
+                self._in_hand.discard(question.key)
+                raise
 
     def _receive_event(self, timed: TimedEvent) -> None:
         manager = self._manager
         match timed.event:
             case JobSubmittedEvent(job_id):
                 self._submitted.add(job_id)
-                manager.activity.submitted(job_id)
+                manager.activity.submitted(job_id, partial(self._settle_if_over, job_id))
             case JobReattachedEvent(job_id):
-                manager.activity.submitted(job_id)
+                manager.activity.submitted(job_id, partial(self._settle_if_over, job_id))
                 if job_id in self._submitted:
                     # In this attempt: its task was tried again, or moved to another worker.
                     return
@@ -183,6 +194,11 @@ class WorkerListener:
         # Nobody would finish the report again.
         if not self._is_drained:
             manager.events.receive(timed.event, timed.at)
+
+    def _settle_if_over(self, job_id: str, pending: Collection[str]) -> None:
+        """Note that a worker's job is over, which nobody there has waited for."""
+        if job_id not in pending:
+            self._manager.activity.over(job_id, time.monotonic())
 
     def _look_every(self) -> float:
         if self._manager.open_session is None:
@@ -207,9 +223,21 @@ class WorkerListener:
             answer = error
         except Exception as error:  # noqa: BLE001 - a worker waits for an answer, whatever it is
             answer = SessionError(f"The flow's process has no session: {type(error).__name__}.")
-        with short_timeout_client() as client:
-            try:
-                reply(client, self._owner.flow_run_id, question, answer)
-            except (HTTPError, ObjectNotFound) as error:
-                logger.warning("A worker was not told of its session, and asks again: %s", error)
-        self._in_hand.discard(question.key)
+        try:
+            self._reply(question, answer)
+        finally:
+            # Whatever has come of it: asked again, it is answered anew.
+            self._in_hand.discard(question.key)
+
+    def _reply(self, question: Question, answer: Reply | QSessionError) -> None:
+        try:
+            with short_timeout_client() as client:
+                try:
+                    reply(client, self._owner.flow_run_id, question, answer)
+                except (HTTPError, ObjectNotFound):
+                    raise
+                except Exception as error:  # noqa: BLE001 - it waits for an answer, whatever it is
+                    unsaid = SessionError(f"The answer cannot be told: {type(error).__name__}.")
+                    reply(client, self._owner.flow_run_id, question, unsaid)
+        except Exception as error:  # noqa: BLE001 - there is nobody to raise it to
+            logger.warning("A worker was not told of its session, and asks again: %s", error)

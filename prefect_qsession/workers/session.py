@@ -13,6 +13,7 @@ from logging import LoggerAdapter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from weakref import WeakValueDictionary, finalize
 
 from prefect.context import FlowRunContext
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from prefect_qsession.ibm.workloads import RuntimeWorkload
 
 MOST_KEPT = 8
-"""Flow runs whose sessions a worker stays joined to; a connection each."""
+"""Flow runs whose sessions a worker stays joined to between their tasks; a connection each."""
 
 
 class WorkerSession:
@@ -232,7 +233,15 @@ class JobsOfManyProcesses(KnownJobs):
         return 0
 
 
-_joined: OrderedDict[tuple[UUID, int], WorkerSession] = OrderedDict()
+_Key = tuple[UUID, int]
+"""A flow run, and its attempt."""
+
+_joined: WeakValueDictionary[_Key, WorkerSession] = WeakValueDictionary()
+"""Those that are in use, and the latest: another in the place of one that is in use would number
+its requests anew, and answer one by the job of another."""
+_in_use: dict[int, WorkerSession] = {}
+"""By the id of what a task has brought along, which lives as long as that task runs."""
+_latest: OrderedDict[_Key, WorkerSession] = OrderedDict()
 _lock = Lock()
 
 
@@ -259,10 +268,16 @@ def current_worker_session(asked_for: str, context: FlowRunContext) -> WorkerSes
     with _lock:
         session = _joined.get(key)
         if session is None:
-            session = _joined[key] = WorkerSession(worker_context, owner_in_context(context))
-            while len(_joined) > MOST_KEPT:
-                _joined.popitem(last=False)
-        _joined.move_to_end(key)
+            # A copy: what the task has brought along is to end with the task.
+            own = replace(worker_context)
+            session = _joined[key] = WorkerSession(own, owner_in_context(context))
+        if id(worker_context) not in _in_use:
+            _in_use[id(worker_context)] = session
+            finalize(worker_context, _in_use.pop, id(worker_context), None)
+        _latest[key] = session
+        _latest.move_to_end(key)
+        while len(_latest) > MOST_KEPT:
+            _latest.popitem(last=False)
     session.note_destination(worker_context.session)
     return session
 

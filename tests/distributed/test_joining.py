@@ -2,6 +2,9 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -11,7 +14,13 @@ from prefect.states import Completed, Running
 
 from prefect_qsession import LeastBusy, SessionTaskRunner, current_session, session_flow, track
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
-from prefect_qsession.exceptions import BudgetExceeded, OwnerSilent, SessionNotOpen, SessionRefused
+from prefect_qsession.exceptions import (
+    BudgetExceeded,
+    OwnerSilent,
+    SessionError,
+    SessionNotOpen,
+    SessionRefused,
+)
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.prefect_api.owners import owner_through_api
 from prefect_qsession.reporting.run_events import (
@@ -23,7 +32,14 @@ from prefect_qsession.reporting.run_events import (
 from prefect_qsession.session.manager import SessionManager
 from prefect_qsession.settings import QSessionSettings
 from prefect_qsession.workers.event_serialization import TimedEvent
-from prefect_qsession.workers.flow_run_inputs import SILENCE, ask, send_events, take
+from prefect_qsession.workers.flow_run_inputs import (
+    QUESTION,
+    SILENCE,
+    Question,
+    ask,
+    send_events,
+    take,
+)
 from prefect_qsession.workers.listener import WorkerListener
 from tests.distributed.conftest import processes
 from tests.distributed.tasks import (
@@ -302,3 +318,106 @@ def test_a_question_that_nobody_takes_is_given_up(state, error):
 
         assert [] == list(take(client, run.id, set()))
     assert SILENCE < clock.now < 2 * SILENCE
+
+
+def test_a_worker_that_gives_up_takes_back_its_own_question_alone():
+    """Those of others lie there, for them to be answered, and their time does not begin anew."""
+    others = Question("of-another", wants_session=True)
+    clock = _Clock()
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        text = json.dumps(asdict(others))
+        client.create_flow_run_input(run.id, QUESTION + others.key, text)
+
+        with pytest.raises(OwnerSilent):
+            ask(run.id, wants_session=True, sleep=clock.sleep, clock=lambda: clock.now)
+
+        assert [others] == list(take(client, run.id, set()))
+
+
+def test_workers_that_wait_for_a_silent_process_all_give_up_in_time():
+    """Each half a minute after it has asked, however many did before."""
+
+    def gives_up(_: int) -> float:
+        clock = _Clock()
+        with pytest.raises(OwnerSilent):
+            ask(run.id, wants_session=True, sleep=clock.sleep, clock=lambda: clock.now)
+        return clock.now
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+    with ThreadPoolExecutor(4) as threads:
+        contexts = [copy_context() for _ in range(4)]
+        waited = list(threads.map(lambda it: it.run(gives_up, 0), contexts))
+
+    assert max(waited) < SILENCE + 1
+
+
+class _Manager:
+    """Has a session whose opening goes wrong in a way that nobody expects, the first time."""
+
+    def __init__(self) -> None:
+        self.activity = Activity()
+        self.events = SimpleNamespace(receive=self.receive)
+        self.spending = SimpleNamespace(share=lambda _: None)
+        self.policy = QSessionSettings().resolve({"max_time": "1h"})
+        self.open_session = None
+        self.heard: list[object] = []
+        self.acquired = 0
+        self.answer: object = object()
+
+    def backend(self):
+        return SimpleNamespace(name=self.answer)
+
+    def receive(self, event, _at) -> None:
+        if isinstance(event, JobRunningEvent):
+            raise TypeError("a line that cannot be written")
+        self.heard.append(event)
+
+
+def test_an_answer_that_cannot_be_told_is_an_error_for_the_worker_and_it_may_ask_again():
+    """It does not wait for ever, nor is its question in hand for ever."""
+    manager = _Manager()
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        listener = WorkerListener(manager, owner_through_api(run))
+        listener.start()
+        try:
+            with pytest.raises(SessionError, match="cannot be told"):
+                ask(run.id, wants_session=False)
+            manager.answer = "ibm_manila"
+            assert "ibm_manila" == ask(run.id, wants_session=False)
+        finally:
+            listener.stop()
+
+
+def test_what_cannot_be_used_of_a_worker_costs_nothing_else(caplog):
+    """The events beside it, and those after it, are taken in."""
+    at = datetime.now(UTC)
+    manager = _Manager()
+    told = [JobRunningEvent("j1"), JobCompletedEvent("j1"), JobCompletedEvent("j2")]
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        client.create_flow_run_input(run.id, f"{QUESTION}nonsense", "no JSON")
+        send_events(client, run.id, "worker", 1, [TimedEvent(event, at) for event in told])
+        WorkerListener(manager, owner_through_api(run)).drain()
+
+    assert told[1:] == manager.heard
+    assert any("could not be used" in record.message for record in caplog.records)
+
+
+def test_a_letter_is_read_when_it_was_used():
+    """Whoever stumbles over one finds it, and those behind it, again."""
+    at, taken = datetime.now(UTC), set()
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=Running())
+        for number in (1, 2):
+            event = JobRunningEvent(f"j{number}")
+            send_events(client, run.id, "worker", number, [TimedEvent(event, at)])
+        first = next(take(client, run.id, taken))
+        again = list(take(client, run.id, taken))
+
+    assert "j1" == first.event.job_id
+    assert ["j1", "j2"] == [timed.event.job_id for timed in again]

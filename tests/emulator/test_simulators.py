@@ -5,15 +5,15 @@ import select
 import signal
 import subprocess
 import sys
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
 
-from prefect_qsession.emulator import SimulatorPool
+from prefect_qsession.emulator import Emulator, EmulatorSettings, SimulatorPool, TimingSettings
 from tests.programs import started
 
-from .conftest import REPOSITORY, one_bit
+from .conftest import REPOSITORY, legacy_sampler, one_bit
 from .test_payloads import task_for
 
 
@@ -65,6 +65,39 @@ def test_closing_a_pool_ends_its_processes_and_answers_every_task():
     assert not wait(futures, timeout=30).not_done
     assert not any(is_alive(pid) for pid in pids)
     assert 9707 == futures[-1].result().reason_code
+
+
+class Nonsense(SimulatorPool):
+    """Computes what is no outcome, or refuses to compute."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def submit(self, task):  # noqa: ARG002 - as it is called
+        if self.how == "refuses":
+            raise RuntimeError("no more of it")
+        future = Future()
+        if self.how == "raises":
+            future.set_exception(MemoryError("too much"))
+        else:
+            future.set_result("nonsense")
+        return future
+
+
+@pytest.mark.parametrize("how", ["nonsense", "raises", "refuses"])
+def test_a_job_whose_outcome_is_unusable_fails_loudly(how, caplog, connect):
+    """By the service's fault, in the log and in the job; those after it run."""
+    with Emulator(
+        EmulatorSettings(timing=TimingSettings.instant()), simulators=Nonsense(how)
+    ) as emulator:
+        backend = connect(emulator).backend("ibm_manila")
+        jobs = [legacy_sampler(backend).run([one_bit()]) for _ in range(2)]
+        for job in jobs:
+            job.wait_for_final_state(timeout=20)
+
+        assert ["Failed", "Failed"] == [job.status for job in emulator.jobs]
+    assert any(record.exc_info for record in caplog.records)
 
 
 def test_a_simulator_ends_when_the_service_is_killed():

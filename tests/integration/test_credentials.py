@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +15,10 @@ from pydantic import ValidationError
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from prefect_qsession import QiskitRuntimeCredentials
+from prefect_qsession.emulator import Delay, Fault
 from prefect_qsession.exceptions import InvalidBlock
-from prefect_qsession.ibm.service import _environment
+from prefect_qsession.ibm.addresses import Addresses, in_environment
+from prefect_qsession.ibm.internals import are_hidden
 from prefect_qsession.prefect_api.blocks import load_block, saved_name
 
 KEY = "an-api-key-that-must-not-show"
@@ -133,29 +136,49 @@ def test_an_instance_may_be_given_by_name(emulator):
 
 
 def test_two_accounts_of_one_process_do_not_mix(make_emulator, monkeypatch):
-    """Addresses leave no trace for the next account; in the environment, an empty one at most."""
+    """Each is where its block says, whatever the environment says; and that is left alone."""
     monkeypatch.setenv("IAM_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("GLOBAL_SEARCH_URL", "http://127.0.0.1:1")
     for emulator in (make_emulator(), make_emulator()):
         block = QiskitRuntimeCredentials.from_environment(emulator.environment())
         assert block.get_service().backends()
 
     assert "http://127.0.0.1:1" == os.environ["IAM_URL"]
-    # Not gone: a thread that reads the environment meanwhile would stumble over one that goes.
-    assert "" == os.environ["GLOBAL_SEARCH_URL"]
+    assert "GLOBAL_CATALOG_URL" not in os.environ
+
+
+@pytest.mark.skipif(are_hidden, reason="the client has no other way then")
+def test_what_connects_meanwhile_reads_no_address_of_another_account(emulator):
+    """A service of the user's would send its key there."""
+    emulator.faults.add(Fault("/v3/resources/search", Delay(0.3), method="POST", count=1))
+    block = QiskitRuntimeCredentials.from_environment(emulator.environment())
+    seen: set[str | None] = set()
+
+    with ThreadPoolExecutor(1) as threads:
+        connecting = threads.submit(block.get_service)
+        while not connecting.done():
+            seen.add(os.environ.get("IAM_URL"))
+            time.sleep(0.001)
+
+    assert connecting.result().backends()
+    assert {None} == seen
 
 
 def test_an_account_without_addresses_waits_for_one_that_has_some(emulator):
-    """Its key must not reach the identity service of the account that connects beside it."""
+    """
+    Where the environment is the only way: its key must not reach the identity service of the
+    account that connects beside it.
+    """
     seen: list[str | None] = []
     inside, go_on = threading.Event(), threading.Event()
 
     def with_addresses() -> None:
-        with _environment({"IAM_URL": emulator.url}):
+        with in_environment(Addresses(auth_url=emulator.url)):
             inside.set()
             go_on.wait()
 
     def without_addresses() -> None:
-        with _environment({"IAM_URL": None}):
+        with in_environment(Addresses()):
             seen.append(os.environ.get("IAM_URL") or None)
 
     with ThreadPoolExecutor(2) as threads:

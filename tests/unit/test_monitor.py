@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from queue import Queue
+from threading import Event
 
 import pytest
 from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, StateType
@@ -85,3 +86,26 @@ def test_a_look_that_fails_is_not_the_last():
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         Monitor([], policy, look_inside, heard.put, beat=list).start()
         assert ReleaseReason.IDLE is heard.get(timeout=30)
+
+
+def test_a_heartbeat_does_not_wait_for_what_is_looked_at_inside():
+    """A silent service that is asked what is spent must not make a living process look dead."""
+    beats: Queue[None] = Queue()
+    goes_on, looks = Event(), Event()
+
+    def look_inside() -> None:
+        looks.set()
+        goes_on.wait()
+
+    policy = replace(
+        QSessionSettings().resolve({}), monitor_every_seconds=0.01, heartbeat_every_seconds=0.05
+    )
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        monitor = Monitor([], policy, look_inside, lambda _: None, beat=lambda: beats.put(None))
+        monitor.start()
+        assert looks.wait(timeout=30)
+        while not beats.empty():
+            beats.get()
+        assert [beats.get(timeout=5) for _ in range(3)] == [None] * 3
+        monitor.stop()
+        goes_on.set()

@@ -5,6 +5,7 @@ One caller at a time is let at the rules, which have first been brought up to th
 the call started is handed to the simulators after the decision is made.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -17,6 +18,8 @@ from prefect_qsession.emulator.rules.simulation import Outcome
 from prefect_qsession.emulator.rules.states import JobState
 from prefect_qsession.emulator.rules.workloads import Job
 from prefect_qsession.emulator.running.clock import Clock, HandClock
+
+logger = logging.getLogger(__name__)
 
 
 class RunningService:
@@ -82,7 +85,12 @@ class RunningService:
     def _hand_over(self) -> None:
         for job in self._service.take_started():
             self._computing[job.id] = job
-            future = self._simulators.submit(self._service.simulation_task(job))
+            try:
+                future = self._simulators.submit(self._service.simulation_task(job))
+            except Exception:
+                logger.exception("job %s cannot be computed", job.id)
+                future = Future()
+                future.set_result(Outcome.internal_error())
             future.add_done_callback(partial(self._computed, job))
 
     def _computed(self, job: Job, future: "Future[Outcome]") -> None:
@@ -91,12 +99,28 @@ class RunningService:
             if self._stopping:
                 return
             now = self.clock.now()
-            self._service.timers.run_until(now)
-            self._service.computed(job, future.result(), now)
-            self._service.timers.run_until(now)
-            self._hand_over()
-            self._skip_waits()
-            self._changed.notify_all()
+            try:
+                self._service.timers.run_until(now)
+                self._take_outcome(job, future, now)
+                self._service.timers.run_until(now)
+                self._hand_over()
+                self._skip_waits()
+            except Exception:
+                # Whoever computes hears of nothing that is raised here, nor does anybody else.
+                logger.exception("what followed job %s went wrong", job.id)
+            finally:
+                self._changed.notify_all()
+
+    def _take_outcome(self, job: Job, future: "Future[Outcome]", now: float) -> None:
+        """Have the job be over with what was computed; if that is no outcome, failed."""
+        try:
+            outcome = future.result()
+            if not isinstance(outcome, Outcome):
+                raise TypeError(f"{type(outcome).__name__} is no outcome")  # noqa: TRY301 - as any
+            self._service.computed(job, outcome, now)
+        except Exception:
+            logger.exception("the outcome of job %s is unusable", job.id)
+            self._service.computed(job, Outcome.internal_error(), now)
 
     def _keep_time(self) -> None:
         with self._changed:
