@@ -182,13 +182,13 @@ ENDS = Interplay(
         (
             IN_FLOW,
             (
-                *("decorators", FLOW_RUN_SESSION, MANAGER, RETRY, LIFECYCLE, SAFEGUARDED),
+                *("session.bodies", FLOW_RUN_SESSION, MANAGER, RETRY, LIFECYCLE, SAFEGUARDED),
                 *(WORKLOAD, LEDGER),
             ),
         )
     ],
     (
-        Call("decorators", FLOW_RUN_SESSION, "release", "to close it"),
+        Call("session.bodies", FLOW_RUN_SESSION, "release", "to close it"),
         Call(FLOW_RUN_SESSION, MANAGER, "release"),
         Call(MANAGER, RETRY, "run", "wait so long at most"),
         Call(RETRY, LIFECYCLE, "release", "again if it fails", through="_release"),

@@ -1,35 +1,38 @@
-"""The decorator that makes a function a flow with a session."""
+"""The decorator that makes a function a flow with a session, and that flow."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import aclosing, contextmanager
-from functools import wraps
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
-from prefect import Flow, flow
-from prefect.client.schemas.objects import State
+from prefect import Flow
 from prefect.context import FlowRunContext
 from prefect.flows import FlowStateHook
-from prefect.futures import PrefectFuture
 from prefect.results import ResultSerializer, ResultStorage
 from prefect.task_runners import TaskRunner
-from prefect.utilities.collections import visit_collection
 
 from prefect_qsession.config.backends import LeastBusy
-from prefect_qsession.config.options import OPTIONS, SessionOptions, shows_options
+from prefect_qsession.config.options import (
+    OPTIONS,
+    SessionOptions,
+    refuse_unknown,
+    shows_options,
+)
 from prefect_qsession.credentials import QiskitRuntimeCredentials
 from prefect_qsession.hooks import release_recorded_sessions
 from prefect_qsession.policies import SessionPolicy
-from prefect_qsession.session.flow_run_sessions import FlowRunSession, session_owned_by
-from prefect_qsession.states import Release
+from prefect_qsession.session.bodies import releasing
+from prefect_qsession.session.flow_run_sessions import session_owned_by
 from prefect_qsession.task_runners import SessionTaskRunner
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_, _, *_FLOW_OPTIONS = inspect.signature(Flow.__init__).parameters.values()
+_, *_WITH_OPTIONS = inspect.signature(Flow.with_options).parameters.values()
 
-class SessionFlowOptions(SessionOptions, total=False):
-    """Beside them, for editors, those of Prefect's `flow`; what else it takes is passed on too."""
+
+class FlowOptions(SessionOptions, total=False):
+    """The session's and, for editors, those of Prefect's `flow`; others of it go on to it, too."""
 
     name: str | None
     version: str | None
@@ -51,8 +54,121 @@ class SessionFlowOptions(SessionOptions, total=False):
     on_running: list[FlowStateHook[..., Any]] | None
 
 
+class SessionFlow(Flow[P, R]):
+    """
+    A flow whose quantum jobs all run in one session; `session_flow` makes it.
+
+    It is Prefect's own flow of the user's own function. When the function is called as the body of
+    a flow run, the session is released around it; and Prefect's runner or worker finds hooks that
+    release it when the flow's process is dead.
+
+    Args:
+        fn: The function.
+        task_runner: Holds the session.
+        options: Every other option of `prefect.Flow`.
+    """
+
+    def __init__(
+        self, fn: Callable[P, R], *, task_runner: SessionTaskRunner, **options: Any
+    ) -> None:
+        super().__init__(fn, task_runner=cast("Any", task_runner), **options)
+        self._attach_hooks()
+
+    @property
+    def fn(self) -> Callable[P, R]:
+        """
+        The function, as it was given.
+
+        To Prefect's engine, which asks for it to call it, and to nobody else, it is the function
+        with the release around it: in the context of a run of this very flow, with the task runner
+        that Prefect has entered for it, and before the body has begun.
+        """
+        function = cast("Callable[P, R]", vars(self)["fn"])
+        context = FlowRunContext.get()
+        if context is None or context.flow is not self or context.detached:
+            return function
+        session = session_owned_by(context)
+        if session is None or session.has_begun:
+            return function
+        return releasing(function, session, context)
+
+    @fn.setter
+    def fn(self, function: Callable[P, R]) -> None:
+        # Under the same name, for Prefect copies a flow by its attributes.
+        vars(self)["fn"] = function
+
+    @shows_options(*_WITH_OPTIONS)
+    def with_options(  # type: ignore[override]  # it takes more, and by other declarations
+        self,
+        *,
+        credentials: str | QiskitRuntimeCredentials | None = None,
+        backend: str | LeastBusy | None = None,
+        policy: str | SessionPolicy | None = None,
+        task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None = None,
+        max_workers: int | None = None,
+        **options: Unpack[FlowOptions],
+    ) -> "SessionFlow[P, R]":
+        """
+        Return the same flow with other options: Prefect's, the session's, or both.
+
+        The session keeps what is not said anew. Its hooks stay beside those that are given here,
+        and a task runner runs the tasks inside the session.
+
+        Args:
+            credentials: As `session_flow` takes it.
+            backend: As `session_flow` takes it.
+            policy: As `session_flow` takes it.
+            task_runner: As `session_flow` takes it.
+            max_workers: As `session_flow` takes it.
+            options: Those of the session, and every other option of `Flow.with_options`.
+
+        Raises:
+            InvalidMaxTime: `max_time` is no duration.
+            InvalidSetting: Another option of the session is not of the right kind.
+            TypeError: There is no such option, or the task runner is none, or one that takes no
+                `max_workers`.
+        """
+        refuse_unknown(options, inspect.signature(self.with_options).parameters)
+        ours, prefects = _sorted(options)
+        runner = self._session_runner().with_options(
+            credentials,
+            backend=backend,
+            policy=policy,
+            task_runner=task_runner,
+            max_workers=max_workers,
+            **ours,
+        )
+        changed = super().with_options(task_runner=cast("Any", runner), **prefects)
+        # Prefect makes a plain flow of it.
+        flow = type(self).__new__(type(self))
+        vars(flow).update(vars(changed))
+        flow._attach_hooks()  # noqa: SLF001 - it is of this class
+        return flow
+
+    def _session_runner(self) -> SessionTaskRunner:
+        return cast("SessionTaskRunner", self.task_runner)
+
+    def _attach_hooks(self) -> None:
+        # Here, so that they are there wherever the flow is imported: Prefect's runner or worker
+        # calls them in a process of its own, when the flow's process is dead.
+        ours = release_recorded_sessions
+        for name in ("on_cancellation_hooks", "on_crashed_hooks"):
+            users = [hook for hook in getattr(self, name) if hook is not ours]
+            setattr(self, name, [ours, *users])
+
+
 @overload
-def session_flow(credentials: Callable[P, R], /) -> Flow[P, R]: ...
+def session_flow(
+    function: Callable[P, R],
+    /,
+    *,
+    credentials: str | QiskitRuntimeCredentials | None = None,
+    backend: str | LeastBusy | None = None,
+    policy: str | SessionPolicy | None = None,
+    task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None = None,
+    max_workers: int | None = None,
+    **options: Unpack[FlowOptions],
+) -> SessionFlow[P, R]: ...
 
 
 @overload
@@ -61,19 +177,21 @@ def session_flow(
     *,
     backend: str | LeastBusy | None = None,
     policy: str | SessionPolicy | None = None,
-    task_runner: TaskRunner[Any] | None = None,
+    task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None = None,
     max_workers: int | None = None,
-    **options: Unpack[SessionFlowOptions],
-) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    **options: Unpack[FlowOptions],
+) -> Callable[[Callable[P, R]], SessionFlow[P, R]]: ...
 
 
-@shows_options
+@shows_options(*_FLOW_OPTIONS)
 def session_flow(
-    credentials: str | QiskitRuntimeCredentials | Callable[..., Any] | None = None,
+    function_or_credentials: Any = None,
+    /,
     *,
+    credentials: str | QiskitRuntimeCredentials | None = None,
     backend: str | LeastBusy | None = None,
     policy: str | SessionPolicy | None = None,
-    task_runner: TaskRunner[Any] | None = None,
+    task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None = None,
     max_workers: int | None = None,
     **options: Any,
 ) -> Any:
@@ -87,6 +205,7 @@ def session_flow(
     Without arguments, as a bare `@session_flow`, everything comes from the settings.
 
     Args:
+        function_or_credentials: The function, or credentials as `SessionTaskRunner` takes them.
         credentials: As `SessionTaskRunner` takes it.
         backend: As `SessionTaskRunner` takes it.
         policy: As `SessionTaskRunner` takes it.
@@ -98,115 +217,44 @@ def session_flow(
     Raises:
         InvalidMaxTime: `max_time` is no duration.
         InvalidSetting: Another option of the session is not of the right kind.
-        TypeError: Both a task runner and `max_workers` are given, or the task runner is a
-            `SessionTaskRunner`, which a session flow brings itself.
+        TypeError: There is no such option; both a task runner and `max_workers` are given; the
+            task runner is none, or a `SessionTaskRunner`, which a session flow brings itself; or
+            what is to be decorated is a flow already.
     """
-    if callable(credentials):
-        return session_flow()(credentials)
-    ours = {name: options.pop(name) for name in OPTIONS if name in options}
+    refuse_unknown(options, inspect.signature(session_flow).parameters)
+    function = None
+    if callable(function_or_credentials) or isinstance(function_or_credentials, classmethod):
+        function = function_or_credentials
+    elif function_or_credentials is not None:
+        if credentials is not None:
+            raise TypeError("session_flow() got its credentials twice, by position and by name")
+        credentials = function_or_credentials
+    ours, prefects = _sorted(options)
     runner = SessionTaskRunner(
         credentials,
         backend=backend,
         policy=policy,
         task_runner=task_runner,
         max_workers=max_workers,
-        **cast("SessionOptions", ours),
+        **ours,
     )
 
-    # Here, so that they are there wherever the flow is imported: Prefect's runner or worker calls
-    # them in a process of its own, when the flow's process is dead.
-    for hooks in ("on_cancellation", "on_crashed"):
-        options[hooks] = [release_recorded_sessions, *(options.get(hooks) or ())]
+    def decorate(function: Callable[P, R]) -> SessionFlow[P, R]:
+        if isinstance(function, Flow):
+            raise TypeError(
+                f"{function.name!r} is a flow already. Decorate its function, with @session_flow in"
+                " the place of @flow; of a flow that is not yours, that is its `fn`"
+            )
+        return SessionFlow(function, task_runner=runner, **prefects)
 
-    def decorate(function: Callable[P, R]) -> Flow[P, R]:
-        return flow(task_runner=cast("Any", runner), **options)(_releasing(function))
-
-    return decorate
-
-
-def _releasing(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap a flow's body, of any of Prefect's four kinds, so that its end is noticed."""
-    body: Any
-    call: Any = function
-    if inspect.isasyncgenfunction(function):
-
-        @wraps(function)
-        async def body(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
-            with _released_on_error(body) as session:
-                async with aclosing(call(*args, **kwargs)) as items:
-                    async for item in items:
-                        yield item
-                _release_after_return(session, None)
-
-    elif inspect.isgeneratorfunction(function):
-
-        @wraps(function)
-        def body(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, Any]:
-            with _released_on_error(body) as session:
-                value = yield from call(*args, **kwargs)
-                _release_after_return(session, value)
-                return value
-
-    elif inspect.iscoroutinefunction(function):
-
-        @wraps(function)
-        async def body(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with _released_on_error(body) as session:
-                value = await call(*args, **kwargs)
-                _release_after_return(session, value)
-                return value
-
-    else:
-
-        @wraps(function)
-        def body(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with _released_on_error(body) as session:
-                value = call(*args, **kwargs)
-                _release_after_return(session, value)
-                return value
-
-    return body  # type: ignore[no-any-return]
+    return decorate if function is None else decorate(function)
 
 
-@contextmanager
-def _released_on_error(body: Callable[..., Any]) -> Iterator[FlowRunSession | None]:
-    """
-    Release the session of the flow run whose body runs inside, if that raises; hand it out else.
-
-    None where the body is called as a plain function, or with another task runner. The release
-    blocks an async flow's event loop: to await it would let a second cancellation in before the
-    session is gone.
-    """
-    context = FlowRunContext.get()
-    session: FlowRunSession | None = None
-    # Another flow's session is not ours to release, nor is our own when the body calls itself.
-    if context is not None and context.flow is not None and context.flow.fn is body:
-        session = session_owned_by(context)
-        if session is not None and not session.enter_body(context):
-            session = None
-    try:
-        yield session
-    except BaseException as error:
-        if session is not None:
-            # An async generator that its caller leaves: Prefect cannot throw into it, and reports
-            # the flow run as failed, or not at all. Its exit may come before this, or after.
-            if isinstance(error, GeneratorExit) and inspect.isasyncgenfunction(body):
-                session.release(Release.CANCEL)
-            session.release_after(error)
-        raise
+session_flow.from_source = SessionFlow.from_source  # type: ignore[attr-defined]  # as `flow` has it
 
 
-def _release_after_return(session: FlowRunSession | None, value: object) -> None:
-    """Close the session, unless Prefect has yet to make the final state from the value."""
-    if session is None:
-        return
-    undecided: list[object] = []
-
-    def note(item: object) -> None:
-        if isinstance(item, State | PrefectFuture):
-            undecided.append(item)
-
-    # As Prefect looks for them: futures at any depth are waited for after the body.
-    visit_collection(value, visit_fn=note, return_data=False)
-    if not undecided:
-        session.release(Release.CLOSE)
+def _sorted(options: Any) -> tuple[SessionOptions, dict[str, Any]]:
+    """Return the options of the session, and those of Prefect's flow."""
+    ours = {name: said for name, said in options.items() if name in OPTIONS}
+    prefects = {name: said for name, said in options.items() if name not in OPTIONS}
+    return cast("SessionOptions", ours), prefects

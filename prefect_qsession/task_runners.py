@@ -1,25 +1,31 @@
 """The task runner that holds one session for the flow run it serves."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+import inspect
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from prefect.client.schemas.objects import RunInput
 from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectFuture, PrefectFutureList
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from prefect_qsession.config.backends import LEAST_BUSY, LeastBusy
-from prefect_qsession.config.options import SessionOptions, policy_fields, shows_options
+from prefect_qsession.config.options import (
+    SessionOptions,
+    policy_fields,
+    refuse_unknown,
+    shows_options,
+)
 from prefect_qsession.credentials import QiskitRuntimeCredentials, runtime_for
 from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.policies import SessionPolicy, resolve_policy
 from prefect_qsession.prefect_api.blocks import saved_name
-from prefect_qsession.prefect_api.clients import one_client_for_all_tasks
+from prefect_qsession.prefect_api.clients import a_run_begins_here, one_client_for_all_tasks
 from prefect_qsession.session.flow_run_sessions import FlowRunSession
 from prefect_qsession.session.manager import SessionManager
 from prefect_qsession.settings import QSessionSettings
@@ -48,7 +54,7 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
         policy: Name of a saved `SessionPolicy` block, or such a block: the options below, as an
             operator sets them.
         task_runner: Runs submitted and mapped tasks: a `ProcessPoolTaskRunner`, `DaskTaskRunner`,
-            `RayTaskRunner`; a `ThreadPoolTaskRunner` if left out.
+            `RayTaskRunner`, or such a class; a `ThreadPoolTaskRunner` if left out.
         max_workers: Threads for submitted tasks; as `ThreadPoolTaskRunner` has it if left out.
         options: How its sessions are opened, held and let go, as `SessionOptions` declares them.
             A duration is text such as "2h 30m", seconds or a timedelta.
@@ -56,46 +62,73 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
     Raises:
         InvalidMaxTime: `max_time` is no duration.
         InvalidSetting: Another option is not of the right kind.
-        TypeError: Both a task runner and `max_workers` are given, or the task runner holds a
-            session itself.
+        TypeError: There is no such option; both a task runner and `max_workers` are given; or the
+            task runner is none, or holds a session itself.
     """
 
-    @shows_options
+    @shows_options()
     def __init__(
         self,
         credentials: str | QiskitRuntimeCredentials | None = None,
         *,
         backend: str | LeastBusy | None = None,
         policy: str | SessionPolicy | None = None,
-        task_runner: TaskRunner[Any] | None = None,
+        task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None = None,
         max_workers: int | None = None,
         **options: Unpack[SessionOptions],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        if isinstance(task_runner, SessionTaskRunner):
+        refuse_unknown(options, inspect.signature(SessionTaskRunner).parameters)
+        # As Prefect's flow has it.
+        runner = task_runner() if isinstance(task_runner, type) else task_runner
+        if isinstance(runner, SessionTaskRunner):
             raise TypeError("A SessionTaskRunner takes any task runner but another one of its kind")
-        if task_runner is not None and max_workers is not None:
+        if runner is not None and not isinstance(runner, TaskRunner):
+            raise TypeError(f"task_runner={task_runner!r} is no task runner of Prefect's")
+        if runner is not None and max_workers is not None:
             raise TypeError("Give max_workers to the task runner: it runs the tasks")
         self._credentials = credentials
         self._backend = backend
         self._policy = policy
         self._options = options
         self._policy_fields = policy_fields(options)
-        self._tasks = task_runner or ThreadPoolTaskRunner[Any](max_workers)
+        self._tasks = runner or ThreadPoolTaskRunner[Any](max_workers)
         self._starting: Lock | None = None
-        self._has_started_tasks = False
-        self._client = ExitStack()
+        self._is_to_start = False
+        self._running_tasks = ExitStack()
+        self._shared_client = ExitStack()
         self.flow_run_session: FlowRunSession | None = None
         """The session of the flow run that this runner serves, while it does."""
 
     def duplicate(self) -> Self:
         """Return a runner with the same configuration, for another flow run."""
+        return self.with_options(task_runner=self._tasks.duplicate())
+
+    @shows_options()
+    def with_options(
+        self,
+        credentials: str | QiskitRuntimeCredentials | None = None,
+        *,
+        backend: str | LeastBusy | None = None,
+        policy: str | SessionPolicy | None = None,
+        task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None = None,
+        max_workers: int | None = None,
+        **options: Unpack[SessionOptions],
+    ) -> Self:
+        """Return a runner with the same configuration, but for what is said here."""
+        runner = task_runner
+        if runner is None and (
+            max_workers is None or not isinstance(self._tasks, ThreadPoolTaskRunner)
+        ):
+            runner = self._tasks
+        said = {name: value for name, value in options.items() if value is not None}
         return type(self)(
-            self._credentials,
-            backend=self._backend,
-            policy=self._policy,
-            task_runner=self._tasks.duplicate(),
-            **self._options,
+            credentials or self._credentials,
+            backend=backend or self._backend,
+            policy=policy or self._policy,
+            task_runner=runner,
+            max_workers=max_workers,
+            **cast("SessionOptions", {**self._options, **said}),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -105,12 +138,15 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._client.enter_context(one_client_for_all_tasks())
-        # Nothing is opened or asked here: Prefect also enters a duplicate for each task that it
-        # runs in another process.
+        self._starting, self._is_to_start = Lock(), True
+        # Nothing is opened or asked here, and no tasks are started but by a flow run: Prefect also
+        # enters a duplicate for each task that it runs in another process, most of which submit
+        # nothing.
+        if a_run_begins_here():
+            self._start_tasks()
+        self._shared_client.enter_context(one_client_for_all_tasks())
         self.flow_run_session = FlowRunSession(self._make_manager)
         self.flow_run_session.__enter__()
-        self._starting = Lock()
         return self
 
     def __exit__(
@@ -121,15 +157,13 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
     ) -> None:
         with ExitStack() as last_first:
             last_first.callback(super().__exit__, exc_type, exc_value, traceback)
-            last_first.callback(self._client.close)
+            last_first.callback(self._shared_client.close)
             if session := self.flow_run_session:
                 self.flow_run_session = None
                 last_first.callback(session.__exit__)
                 last_first.callback(session.stop_answering)
-                if self._has_started_tasks:
-                    # This joins the threads, so the session has to go before it.
-                    last_first.callback(self._tasks.__exit__, exc_type, exc_value, traceback)
-                    self._has_started_tasks = False
+                # This joins the threads, so the session has to go before it.
+                last_first.callback(self._end_tasks, exc_type, exc_value, traceback)
                 session.release_at_exit(exc_value)
 
     def submit(
@@ -141,15 +175,33 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
     ) -> PrefectFuture[Any]:
         """Run the task where the task runner inside runs it, and return its future."""
         self._start_tasks()
-        if not isinstance(self._tasks, ThreadPoolTaskRunner):
-            task = with_worker_context(task, self._worker_context())
         future: PrefectFuture[Any] = self._tasks.submit(task, parameters, wait_for, dependencies)
         return future
+
+    def map(
+        self,
+        task: "Task[Any, Any]",
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None = None,
+    ) -> PrefectFutureList[PrefectFuture[Any]]:
+        """Run the tasks as the task runner inside maps them, and return their futures."""
+        self._start_tasks()
+        futures = self._tasks.map(task, parameters, wait_for)
+        return cast("PrefectFutureList[PrefectFuture[Any]]", futures)
 
     def cancel_all(self) -> None:
         """Tell submitted tasks to stop; Prefect calls this at every end of a flow run."""
         if cancel_all := getattr(self._tasks, "cancel_all", None):
             cancel_all()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # For whoever knows which task runner is inside: `get_dask_client()`, say.
+            if name.startswith("__") or "_tasks" not in vars(self):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._start_tasks()
+            return getattr(self._tasks, name)
 
     def __getstate__(self) -> dict[str, Any]:
         # Pickled with its flow. What belongs to a flow run that goes on stays with that; and a
@@ -157,9 +209,10 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
         return {
             **self.__dict__,
             "_credentials": saved_name(self._credentials) or self._credentials,
-            "_client": ExitStack(),
+            "_shared_client": ExitStack(),
+            "_running_tasks": ExitStack(),
             "_starting": None,
-            "_has_started_tasks": False,
+            "_is_to_start": False,
             "flow_run_session": None,
         }
 
@@ -179,6 +232,39 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
             LeastBusy() if backend == LEAST_BUSY else backend,
         )
 
+    def _start_tasks(self) -> None:
+        """Start the task runner inside, if it is not, and nothing that is over anew."""
+        if self._starting is None:
+            return
+        with self._starting:
+            if not self._is_to_start:
+                return
+            self._is_to_start = False
+            tasks = self._running_tasks.enter_context(self._tasks)
+            if not isinstance(tasks, ThreadPoolTaskRunner):
+                # In the place of its own, for that is what its `map` calls.
+                vars(tasks)["submit"] = partial(self._submit_to_process, tasks.submit)
+                self._running_tasks.callback(vars(tasks).pop, "submit")
+
+    def _end_tasks(self, *exc_info: Any) -> None:
+        if self._starting is not None:
+            with self._starting:
+                self._is_to_start = False
+        self._running_tasks.__exit__(*exc_info)
+
+    def _submit_to_process(
+        self,
+        submit: Callable[..., PrefectFuture[Any]],
+        task: "Task[Any, Any]",
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None = None,
+        dependencies: dict[str, set[RunInput]] | None = None,
+    ) -> PrefectFuture[Any]:
+        # Outside any flow run it goes alone, and is refused a session if it asks for one.
+        with suppress(NotInSessionFlow):
+            task = with_worker_context(task, self._worker_context())
+        return submit(task, parameters, wait_for, dependencies)
+
     def _worker_context(self) -> WorkerContext:
         context = FlowRunContext.get()
         if context is not None and context.detached:
@@ -190,20 +276,6 @@ class SessionTaskRunner(TaskRunner[PrefectFuture[Any]]):
         # A saved block goes by its name, so that its key need not travel.
         make_runtime = partial(runtime_for, saved_name(credentials) or credentials)
         return self.flow_run_session.worker_context(make_runtime, backend)
-
-    def _start_tasks(self) -> None:
-        """
-        Start the task runner inside, when it is first needed.
-
-        Prefect makes and enters a duplicate of this runner for each task in another process, most
-        of which submit nothing.
-        """
-        if self._starting is None:
-            raise RuntimeError("The task runner must be started before submitting work.")
-        with self._starting:
-            if not self._has_started_tasks:
-                self._tasks.__enter__()
-                self._has_started_tasks = True
 
     @property
     def _configuration(self) -> tuple[object, ...]:

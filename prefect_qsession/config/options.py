@@ -6,9 +6,10 @@ A new option is an entry there, and a field of `ResolvedPolicy` for who uses it.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -205,8 +206,7 @@ def policy_fields(
         InvalidSetting: Another option is not of the right kind.
         TypeError: There is no such option.
     """
-    if unknown := options.keys() - OPTIONS.keys():
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+    refuse_unknown(options, OPTIONS)
     said = {name: value for name, value in options.items() if value is not None}
     fields: dict[str, Any] = {}
     for name, value in {**(defaults or {}), **said}.items():
@@ -215,14 +215,46 @@ def policy_fields(
     return fields
 
 
-def shows_options(function: F) -> F:
-    """Let `inspect.signature` name each option of a function that takes them as `**options`."""
-    signature = inspect.signature(function)
-    *named, others = signature.parameters.values()
-    shown = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=said)
-        for name, said in get_type_hints(SessionOptions).items()
-    ]
-    more = [others] if others.annotation is Any else []
-    cast("Any", function).__signature__ = signature.replace(parameters=[*named, *shown, *more])
-    return function
+def refuse_unknown(said: Iterable[str], known: Collection[str]) -> None:
+    """
+    Refuse the first name that is not known, and say which was perhaps meant.
+
+    Raises:
+        TypeError: There is one.
+    """
+    for name in said:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f". Did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"unexpected keyword argument {name!r}{hint}")
+
+
+def shows_options(*others: inspect.Parameter) -> Callable[[F], F]:
+    """
+    Let `inspect.signature` name each option of a function that takes them as `**options`.
+
+    Args:
+        others: What it takes beside them in that way.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        named = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        ours = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=said)
+            for name, said in get_type_hints(SessionOptions).items()
+        ]
+        theirs = [
+            other.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for other in others
+            if other.name not in signature.parameters
+        ]
+        shown = signature.replace(parameters=[*named, *ours, *theirs])
+        cast("Any", function).__signature__ = shown
+        return function
+
+    return decorate

@@ -14,7 +14,12 @@ import certifi
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.context import SettingsContext, SyncClientContext, get_settings_context
+from prefect.context import (
+    AsyncClientContext,
+    SettingsContext,
+    SyncClientContext,
+    get_settings_context,
+)
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_KEY,
@@ -104,6 +109,16 @@ def one_client_for_all_tasks() -> Iterator[None]:
         # has closed the client before it stumbles.
         with suppress(ValueError):
             shared.__exit__(None, None, None)
+
+
+def a_run_begins_here() -> bool:
+    """
+    Tell Prefect's engine, when it enters the task runner of a flow run, from whoever else does.
+
+    The engine has a client by then, and shares it by context. Whoever rebuilds a flow run's context
+    for a task in another process has none yet.
+    """
+    return SyncClientContext.get() is not None or AsyncClientContext.get() is not None
 
 
 def bare_request(method: str, path: str, body: str | None = None) -> HttpRequest | None:

@@ -70,7 +70,8 @@ class FlowRunSession:
         self.task_run_names: dict[UUID, str] = {}
         """As they were before `track` put numbers into them."""
         self._enclosing: FlowRunContext | None = None
-        self._in_body = False
+        self.has_begun = False
+        """Whether the body of its flow run has."""
         self._previous: FlowRunSession | None = None
         self._listener: WorkerListener | None = None
 
@@ -149,11 +150,10 @@ class FlowRunSession:
         if self._listener is not None:
             self._listener.stop()
 
-    def enter_body(self, context: FlowRunContext) -> bool:
-        """Note that the body of the session's flow run begins; return False if it has already."""
+    def enter_body(self, context: FlowRunContext) -> None:
+        """Note that the body of the session's flow run begins."""
+        self.has_begun = True
         self._bind(context)
-        first, self._in_body = not self._in_body, True
-        return first
 
     def release(self, outcome: Release) -> None:
         """Close or cancel the session, as `SessionManager.release` does, and tell what is left."""

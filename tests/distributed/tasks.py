@@ -25,6 +25,12 @@ def measured(shots: int = 10) -> tuple[str, str, str]:
 
 
 @task(cache_policy=NO_CACHE)
+def add_one(x: int) -> int:
+    """Ask for no job."""
+    return x + 1
+
+
+@task(cache_policy=NO_CACHE)
 def measure(shots: int = 10) -> list:
     """Measure in a task."""
     return [measured(shots)]

@@ -10,12 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 from prefect import flow, get_client, runtime, unmapped
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
 from prefect.states import Completed, Running
 
 from prefect_qsession import LeastBusy, SessionTaskRunner, current_session, session_flow, track
 from prefect_qsession.emulator import InstanceSettings, TimingSettings
 from prefect_qsession.exceptions import (
     BudgetExceeded,
+    NotInSessionFlow,
     OwnerSilent,
     SessionError,
     SessionNotOpen,
@@ -43,6 +46,7 @@ from prefect_qsession.workers.flow_run_inputs import (
 from prefect_qsession.workers.listener import WorkerListener
 from tests.distributed.conftest import processes
 from tests.distributed.tasks import (
+    add_one,
     measure,
     measure_and_die_once,
     measure_and_fail_once,
@@ -76,6 +80,33 @@ def test_tasks_anywhere_share_one_session_and_each_job_is_submitted_once(runner,
     assert {"ibm_sherbrooke"} == backends
     assert sorted(jobs) == sorted(job.id for job in emulator.jobs)
     assert 10 == len(jobs)
+
+
+def test_outside_any_flow_run_tasks_run_that_ask_for_no_job(runner):
+    """As Prefect's own runners allow it; what asks for a job is told that there is no session."""
+    with (
+        temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}),
+        SessionTaskRunner(task_runner=runner()) as tasks,
+    ):
+        numbers = [tasks.submit(add_one, {"x": 1}), *tasks.map(add_one, {"x": [2, 3]})]
+        asks = tasks.submit(measure, {})
+
+        assert [2, 3, 4] == [future.result() for future in numbers]
+        with pytest.raises(NotInSessionFlow):
+            asks.result()
+
+
+def test_the_client_of_a_cluster_is_had_in_the_body(dask):
+    """By Prefect's own function, as with the plain runner."""
+    from prefect_dask import get_dask_client  # noqa: PLC0415 - slow, and an extra
+
+    @session_flow(task_runner=dask())
+    def computes() -> tuple:
+        client = FlowRunContext.get().task_runner.client
+        with get_dask_client() as another:
+            return add_one.submit(1).result(), client.submit(sum, [1, 2]).result(), another.status
+
+    assert (2, 3, "running") == computes()
 
 
 @pytest.mark.parametrize("cluster", ["dask", "ray"])

@@ -49,8 +49,8 @@ They ask nobody, and read no clock and no file; what has to be known is given to
 """
 
 HARMLESS = (
-    "base64 collections contextlib dataclasses datetime enum functools hashlib html inspect logging"
-    " math packaging pydantic re threading.Condition threading.Lock typing uuid"
+    "base64 collections contextlib dataclasses datetime difflib enum functools hashlib html inspect"
+    " logging math packaging pydantic re threading.Condition threading.Lock typing uuid"
 )
 """What pure modules import that is not ours."""
 

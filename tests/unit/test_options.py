@@ -14,7 +14,7 @@ from prefect_qsession import SessionPolicy, SessionTaskRunner, session_flow
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.options import OPTIONS, SessionOptions, policy_fields
 from prefect_qsession.config.policy import ResolvedPolicy
-from prefect_qsession.decorators import SessionFlowOptions
+from prefect_qsession.decorators import FlowOptions
 from prefect_qsession.exceptions import InvalidMaxTime, InvalidSetting
 from prefect_qsession.settings import QSessionSettings
 
@@ -46,7 +46,7 @@ MEANING = {
 PLACES = {
     "the task runner": inspect.signature(SessionTaskRunner).parameters,
     "the decorator": inspect.signature(session_flow).parameters,
-    "the decorator in editors": SessionFlowOptions.__annotations__,
+    "the decorator in editors": FlowOptions.__annotations__,
     "the settings": QSessionSettings.model_fields,
     "the block": SessionPolicy.model_fields,
     "the form": SessionPolicy.model_json_schema()["properties"],
@@ -175,8 +175,8 @@ def test_editors_see_prefects_own_options_beside_ours():
     """All but its task runner, which is ours."""
     prefects = set(list(inspect.signature(flow).parameters)[1:]) - {"task_runner"}
 
-    assert prefects <= set(SessionFlowOptions.__annotations__)
-    assert Unpack[SessionFlowOptions] == get_overloads(session_flow)[1].__annotations__["options"]
+    assert prefects <= set(FlowOptions.__annotations__)
+    assert Unpack[FlowOptions] == get_overloads(session_flow)[1].__annotations__["options"]
 
 
 def test_the_page_of_options_has_the_table():
