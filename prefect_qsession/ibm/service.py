@@ -48,6 +48,16 @@ what has called it; inside Prefect that stack is deep. Set unless the user has s
 _environment_lock = Lock()
 
 
+def _renew_lock() -> None:
+    """In a fork: a thread of the parent may have held it, and is not there to release it."""
+    global _environment_lock  # noqa: PLW0603 - a fork has one thread
+    _environment_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def connect(
     account: RuntimeAccount, *, wait: Callable[[float], object] = time.sleep
 ) -> QiskitRuntimeService:
