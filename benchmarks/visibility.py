@@ -46,13 +46,13 @@ def _costs(iterations: int) -> list[float]:
     from prefect import task  # noqa: PLC0415
 
     from prefect_qsession import QiskitRuntimeCredentials, session_flow, track  # noqa: PLC0415
-    from prefect_qsession.session.flow_run_sessions import session_here  # noqa: PLC0415
+    from prefect_qsession.session.flow_run_sessions import (  # noqa: PLC0415
+        current_flow_run_session,
+    )
 
     @task
     def iterate(number: int) -> float:
-        session = session_here()
-        if session is None:
-            raise SystemExit("The task does not find its session.")
+        session = current_flow_run_session("An event")
         before, *after = _facts()
         began = time.perf_counter()
         session.emit(before)

@@ -205,12 +205,31 @@ class SessionError(QSessionError):
 class NotInSessionFlow(SessionError):
     """A primitive was asked for where no session flow runs."""
 
+    advice = (
+        "Call it from a flow decorated with @session_flow(...) or "
+        "@flow(task_runner=SessionTaskRunner(...)), or from one of its tasks or subflows."
+    )
+
     def __init__(self, asked_for: str, reason: str = "no session flow is running here") -> None:
-        super().__init__(
-            f"{asked_for} has no session to run in: {reason}. Call it from a flow decorated with "
-            "@session_flow(...) or @flow(task_runner=SessionTaskRunner(...)), or from one of its "
-            "tasks or subflows."
-        )
+        super().__init__(f"{asked_for} has no session to run in: {reason}. {self.advice}")
+
+
+class ThreadWithoutContext(NotInSessionFlow):
+    """A thread that carries no context asked, and several session flow runs are under way."""
+
+    advice = (
+        "Make the primitive in the flow or task and hand it to the thread, or let the thread carry "
+        "the context: executor.submit(contextvars.copy_context().run, function)."
+    )
+
+
+class InOtherProcess(NotInSessionFlow):
+    """A process that was forked or started by the flow's asked for what only that has."""
+
+    advice = (
+        "Have a task run there instead, which joins the session: function.submit() in a flow with "
+        "@session_flow(..., task_runner=ProcessPoolTaskRunner()). Or use threads."
+    )
 
 
 class SessionNotOpen(SessionError):

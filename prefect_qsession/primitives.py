@@ -18,7 +18,12 @@ from prefect_qsession.ibm.circuits import each_circuit_seen_once
 from prefect_qsession.ibm.isa import check_isa
 from prefect_qsession.ibm.primitives import ClientPrimitive
 from prefect_qsession.jobs.session_jobs import SessionJob
-from prefect_qsession.session.flow_run_sessions import AnyFlowRunSession, current_flow_run_session
+from prefect_qsession.prefect_api.threads import CarriedContext
+from prefect_qsession.session.flow_run_sessions import (
+    AnyFlowRunSession,
+    current_flow_run_session,
+    from_any_thread,
+)
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -36,6 +41,8 @@ class _Bound:
     def __init__(self, session: AnyFlowRunSession, primitive: ClientPrimitive) -> None:
         self._session = session
         self._primitive = primitive
+        self._context = CarriedContext()
+        """Of the task it was made in: used in a thread that carries none, it is that one's."""
 
     @property
     def options(self) -> Any:
@@ -44,13 +51,17 @@ class _Bound:
 
     def backend(self) -> "IBMBackend":
         """Return the backend that jobs run on; this opens no session."""
-        return self._session.backend()
+        return self._context.run(self._session.backend)
 
     def _answer(
         self, circuits: "Iterable[QuantumCircuit]", arguments: Any, executions: int
     ) -> SessionJob:
-        circuits = tuple(circuits)
-        backend = self.backend()
+        return self._context.run(self._answer_in_context, tuple(circuits), arguments, executions)
+
+    def _answer_in_context(
+        self, circuits: "tuple[QuantumCircuit, ...]", arguments: Any, executions: int
+    ) -> SessionJob:
+        backend = self._session.backend()
         with each_circuit_seen_once():
             # What cannot run at all must not open a session.
             check_isa(circuits, backend)
@@ -128,6 +139,7 @@ def _shots_for(pub: EstimatorPub, options: Any) -> int:
     return ceil(precision**-2) * int(pub.parameter_values.size)
 
 
+@from_any_thread
 def estimator(options: Any = None, *, legacy: bool = False) -> SessionEstimator:
     """
     Return an Estimator for the flow run's session.
@@ -145,6 +157,7 @@ def estimator(options: Any = None, *, legacy: bool = False) -> SessionEstimator:
     return SessionEstimator(session, ClientPrimitive("estimator", options, legacy=legacy))
 
 
+@from_any_thread
 def sampler(options: Any = None, *, legacy: bool = False) -> SessionSampler:
     """
     Return a Sampler for the flow run's session.
@@ -162,6 +175,7 @@ def sampler(options: Any = None, *, legacy: bool = False) -> SessionSampler:
     return SessionSampler(session, ClientPrimitive("sampler", options, legacy=legacy))
 
 
+@from_any_thread
 def executor(options: Any = None) -> SessionExecutor:
     """
     Return an Executor for the flow run's session.
@@ -177,6 +191,7 @@ def executor(options: Any = None) -> SessionExecutor:
     return SessionExecutor(session, ClientPrimitive("executor", options))
 
 
+@from_any_thread
 def current_session() -> "Session":
     """
     Return the flow run's session as the client's own object, opened if need be; in job mode None.
@@ -192,6 +207,7 @@ def current_session() -> "Session":
     return None if session.mode is Mode.JOB else session.client_mode
 
 
+@from_any_thread
 def current_backend() -> "IBMBackend":
     """
     Return the flow run's backend, to transpile for; this opens no session.

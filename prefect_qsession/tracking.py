@@ -11,12 +11,14 @@ from uuid import UUID
 from prefect.context import TaskRunContext
 from prefect.logging.loggers import get_logger
 
+from prefect_qsession.exceptions import NotInSessionFlow
 from prefect_qsession.reporting.run_events import TrackedEvent
-from prefect_qsession.session.flow_run_sessions import session_here
+from prefect_qsession.session.flow_run_sessions import current_flow_run_session, from_any_thread
 
 logger = get_logger("qsession.tracking")
 
 
+@from_any_thread
 def track(
     *, iteration: SupportsIndex | None = None, total: SupportsIndex | None = None, **values: Any
 ) -> None:
@@ -37,9 +39,10 @@ def track(
             before the first.
         values: Numbers by name. Of several, as a gradient, the Euclidean norm is shown.
     """
-    session = session_here()
-    if session is None:
-        _tell_once("Nothing is tracked here: no session flow runs.")
+    try:
+        session = current_flow_run_session("track()")
+    except NotInSessionFlow as error:
+        _tell_once(f"Nothing is tracked here. {error}")
         return
     numbers, iteration, total = dict(_numbers(values)), _whole(iteration), _whole(total)
     if iteration is None and values:

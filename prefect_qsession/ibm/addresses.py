@@ -21,6 +21,16 @@ SEARCH_PATH = "/v3/resources/search"
 _environment_lock = Lock()
 
 
+def _renew_lock() -> None:
+    """In a fork: a thread of the parent may have held it, and is not there to release it."""
+    global _environment_lock  # noqa: PLW0603 - a fork has one thread
+    _environment_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @dataclass(frozen=True)
 class Addresses:
     """Those of one account; None where IBM's own apply, which belong to the address of its URL."""

@@ -6,6 +6,7 @@ failed, and keeps a token that the service has refused.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class TokenAuth(AuthBase):
         self._identity_service.http_config = {"timeout": limits}
         self._rest_seconds = retry_policy.token_rest_seconds
         self._token: _Token | None = None
-        self._asking = Lock()
+        self._asking, self._pid = Lock(), os.getpid()
         self._ask_from = clock()
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
@@ -102,6 +103,9 @@ class TokenAuth(AuthBase):
         return self
 
     def _authorization(self, refused: str | None = None) -> str:
+        if self._pid != os.getpid():
+            # In a fork the thread that asks for a token is not there, and would be waited for.
+            self._asking, self._pid = Lock(), os.getpid()
         known, now = self._token, self._clock()
         if known is not None and known.authorization == refused:
             known = None

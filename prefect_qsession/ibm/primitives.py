@@ -5,6 +5,7 @@ The default are the client-side ones, which send program `executor`. The legacy 
 and `estimator`, as long as the client has them.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any, Literal
@@ -22,6 +23,8 @@ PrimitiveKind = Literal["estimator", "sampler", "executor"]
 
 _programs = PreparedPrograms()
 """Of all flow runs in this process: tasks make their primitives anew."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_programs.renew_lock)
 
 
 class ClientPrimitive:

@@ -106,6 +106,10 @@ class PreparedPrograms:
         self._forms: OrderedDict[Any, Any] = OrderedDict()
         """Of each request, its form; `_ONCE`, or None if it cannot be filled, or not yet."""
 
+    def renew_lock(self) -> None:
+        """In a fork: a thread of the parent may have held it, and is not there to release it."""
+        self._lock = Lock()
+
     def fill(self, kind: str, pubs: Sequence[Pub], options: PrimitiveOptions) -> Prepared | None:
         """Return the program of a request; None if the client has to make it."""
         if not makes_programs(kind):

@@ -9,6 +9,7 @@ authentication handler.
 """
 
 import io
+import os
 import random
 import time
 from collections.abc import Callable
@@ -43,6 +44,9 @@ _REFUSED = 401
 class RetryingAdapter(HTTPAdapter):
     """
     Send requests, each until it has an answer that stands. Thread-safe.
+
+    A fork of the process makes connections of its own: two that wrote into one would read each
+    other's answers.
 
     A request whose token is refused is sent once more, with another one if there is any. When the
     time is up, the last answer is returned as it is, or the last error raised; its `request` is
@@ -80,6 +84,11 @@ class RetryingAdapter(HTTPAdapter):
         self._chance = chance
         self._preflight = Preflight(clock)
 
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Begin without connections, as `requests` does where an adapter is made or copied."""
+        self._pid = os.getpid()
+        super().init_poolmanager(*args, **kwargs)
+
     def send(
         self,
         request: PreparedRequest,
@@ -97,6 +106,9 @@ class RetryingAdapter(HTTPAdapter):
         """
         if (known := self._preflight.answer(request)) is not None:
             return known
+        if self._pid != os.getpid():
+            # As a copy begins.
+            self.__setstate__(self.__getstate__())
         began = self._clock()
         was_signed_anew = False
         for tries in count(1):

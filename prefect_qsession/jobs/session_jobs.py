@@ -1,9 +1,11 @@
 """A job as a primitive returns it: the answer to one request, whichever of its jobs gives it."""
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import wraps
 from threading import TIMEOUT_MAX, Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
@@ -13,9 +15,27 @@ from prefect_qsession.ibm.jobs import cancel_job, job_result
 from prefect_qsession.jobs.job_requests import Request, Submission
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.jobs.waiting import JobWait, beat_seconds
+from prefect_qsession.prefect_api.threads import CarriedContext
 
 if TYPE_CHECKING:
     from qiskit_ibm_runtime import RuntimeJobV2
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _where_it_was_asked_for(
+    method: "Callable[Concatenate[SessionJob, P], R]",
+) -> "Callable[Concatenate[SessionJob, P], R]":
+    """Have a thread without a context account for the job as the flow run or task that asked."""
+
+    @wraps(method)
+    def call(self: "SessionJob", *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._result is None:
+            self._submissions.process.check(f"{method.__name__}()")
+        return self._context.run(method, self, *args, **kwargs)
+
+    return cast("Callable[Concatenate[SessionJob, P], R]", call)
 
 
 class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no types
@@ -24,7 +44,8 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
 
     It may be one that an earlier attempt of the flow run has submitted. If the service ends the
     session before the job has run, the request is submitted anew into another session, as often as
-    the policy allows: the job's id changes then.
+    the policy allows: the job's id changes then. A fork of the process may only read a result that
+    is there already.
     """
 
     def __init__(self, submissions: Submissions, request: Request, submission: Submission) -> None:
@@ -32,6 +53,7 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
         self._submissions = submissions
         self._request = request
         self._submission = submission
+        self._context = CarriedContext()
         self._lock = Lock()
         self._result: Any = None
         self._is_cancelled_here = False
@@ -56,6 +78,7 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
         """Return the service's id of the job."""
         return str(self.client_job.job_id())
 
+    @_where_it_was_asked_for
     def result(self, timeout: float | None = None) -> Any:
         """
         Wait for the job and return its result, which is fetched once.
@@ -81,6 +104,7 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
         finally:
             self._lock.release()
 
+    @_where_it_was_asked_for
     def status(self) -> Any:
         """Return the client's word for how the job stands."""
         submission = self._submission
@@ -105,6 +129,7 @@ class SessionJob(BasePrimitiveJob):  # type: ignore[misc]  # Qiskit ships no typ
         """Whether the job is over."""
         return self.status() in self.client_job.JOB_FINAL_STATES
 
+    @_where_it_was_asked_for
     def cancel(self) -> None:
         """
         Cancel the job; nothing happens if it is over.

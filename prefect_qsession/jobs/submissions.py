@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID, uuid4
 
 from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.exceptions import (
     BudgetExceeded,
+    InOtherProcess,
     InvalidOptions,
     JobCancelled,
     JobError,
@@ -35,6 +36,7 @@ from prefect_qsession.jobs.reattachment import MAX_TAGS, OWN_TAGS, JobIdentity, 
 from prefect_qsession.jobs.settling import settle_what_is_over
 from prefect_qsession.jobs.workload_provider import WorkloadProvider
 from prefect_qsession.prefect_api.enclosing_runs import runs_around
+from prefect_qsession.prefect_api.forks import HomeProcess
 from prefect_qsession.prefect_api.owners import Owner, runs_before
 from prefect_qsession.reporting.run_events import (
     JobReattachedEvent,
@@ -73,6 +75,8 @@ class Submissions:
     ) -> None:
         self.waits = provider.waits
         """What the session's jobs have taken, and so when to ask for the next."""
+        self.process = HomeProcess()
+        """The one whose requests are answered: no fork of it counts, waits or pays."""
         self._provider = provider
         self._owner = owner
         self._place = place
@@ -82,6 +86,9 @@ class Submissions:
         self._duplicates = Duplicates(self._known, provider.logger)
         window = provider.policy.pack_seconds
         self._packs = PackedSubmissions(window, self._once) if window else None
+
+    def __reduce__(self) -> NoReturn:
+        raise InOtherProcess("What is sent to another process", "it has a job of this one's")
 
     def request(
         self, primitive: "ClientPrimitive", arguments: Any, executions: int, shape: Hashable

@@ -3,33 +3,41 @@ The session of one flow run: what the task runner, the primitives and the decora
 
 A `FlowRunSession` is made when a flow run enters its task runner, and found from whatever runs
 inside that flow run through a context variable, which Prefect carries into tasks, threads and
-subflows.
+subflows. A thread that carries none belongs to the one flow run that is under way in this process.
 """
 
-from collections.abc import Callable
-from contextvars import ContextVar
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextvars import Context, ContextVar, copy_context
+from functools import wraps
 from itertools import count
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, Self, TypeVar
 from uuid import UUID
 
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import Pause
 
 from prefect_qsession.config.backends import LeastBusy
-from prefect_qsession.exceptions import NotInSessionFlow
+from prefect_qsession.exceptions import InOtherProcess, NotInSessionFlow, ThreadWithoutContext
 from prefect_qsession.jobs.submissions import Submissions
-from prefect_qsession.prefect_api.enclosing_runs import flows_around
+from prefect_qsession.prefect_api.enclosing_runs import (
+    entered_in_any_thread,
+    flows_around,
+    is_entered,
+)
+from prefect_qsession.prefect_api.forks import HomeProcess, end_fork
 from prefect_qsession.prefect_api.owners import (
     owner_above,
     owner_in_context,
     owner_through_api,
     retry_delay_seconds,
 )
+from prefect_qsession.prefect_api.threads import CarriedContext
 from prefect_qsession.reporting.run_events import RunEvent
 from prefect_qsession.session.manager import SessionManager
 from prefect_qsession.states import Release
-from prefect_qsession.workers.context import WorkerContext
+from prefect_qsession.workers.context import WorkerContext, task_context_in_any_thread
 from prefect_qsession.workers.listener import WorkerListener
 from prefect_qsession.workers.session import WorkerSession, current_worker_session
 
@@ -39,6 +47,9 @@ if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime
     from prefect_qsession.release.safeguards import SafeguardedWorkload
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _current: ContextVar["FlowRunSession | None"] = ContextVar(
     "qsession_flow_run_session", default=None
 )
@@ -46,12 +57,16 @@ _current: ContextVar["FlowRunSession | None"] = ContextVar(
 _waiting: ContextVar[SessionManager | None] = ContextVar("qsession_waiting", default=None)
 """The open session of a flow run whose next attempt begins here at once."""
 
+_under_way: "dict[FlowRunSession, None]" = {}
+"""Those that are entered in this process; a dict, which threads may change without a lock."""
+
 
 class FlowRunSession:
     """
     Find, hold and release the session of one attempt of a flow run; every method is thread-safe.
 
-    As a context manager it is the session of everything that starts inside.
+    As a context manager it is the session of everything that starts inside. A fork of the process
+    can neither use nor release it.
 
     Args:
         make_manager: Makes the session's manager; called once, when the flow run is known, unless
@@ -72,6 +87,11 @@ class FlowRunSession:
         self._enclosing: FlowRunContext | None = None
         self.has_begun = False
         """Whether the body of its flow run has."""
+        self._process = HomeProcess()
+        self._surroundings: Context | None = None
+        """The context in which the flow run was entered."""
+        self._runs: tuple[FlowRunContext | TaskRunContext, ...] = ()
+        """What Prefect has entered in it since, as far as threads without a context need it."""
         self._previous: FlowRunSession | None = None
         self._listener: WorkerListener | None = None
 
@@ -86,9 +106,12 @@ class FlowRunSession:
             self._manager = waiting
             waiting.go_on()
             _waiting.set(None)
+        self._surroundings = copy_context()
+        _under_way[self] = None
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
+        _under_way.pop(self, None)
         # Not reset(token): an async generator flow that is left by `break` ends in another context.
         _current.set(self._previous)
 
@@ -156,7 +179,13 @@ class FlowRunSession:
         self._bind(context)
 
     def release(self, outcome: Release) -> None:
-        """Close or cancel the session, as `SessionManager.release` does, and tell what is left."""
+        """
+        Close or cancel the session, as `SessionManager.release` does, and tell what is left.
+
+        A fork that comes here ends instead: the flow run is its parent's, and so is its end.
+        """
+        if not self._process.is_this:
+            end_fork(None)
         # In this order, and without the lock, which is held while the API is asked: a thread that
         # comes to its first job now makes the manager, and looks here afterwards.
         self._over = True
@@ -173,8 +202,10 @@ class FlowRunSession:
         Release as the error that ends the body asks.
 
         Kept if the flow run's next attempt begins soon, closed if it begins later: jobs that were
-        accepted may still be wanted then.
+        accepted may still be wanted then. A fork ends, as in `release`.
         """
+        if not self._process.is_this:
+            end_fork(error)
         manager = self._manager
         delay = retry_delay_seconds(manager.owner.flow_run) if manager and manager.owner else None
         if manager is None or delay is None or not isinstance(error, Exception):
@@ -186,6 +217,8 @@ class FlowRunSession:
 
     def release_at_exit(self, error: BaseException | None) -> None:
         """Release by what a task runner's exit sees of the end: an error, or the final state."""
+        if not self._process.is_this:
+            return
         manager = self._manager
         if error is not None or manager is None:
             self.release(outcome_after(error) if error else Release.CLOSE)
@@ -205,13 +238,54 @@ class FlowRunSession:
             return
         self.release(Release.CLOSE if state and state.is_completed() else Release.CANCEL)
 
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether it is no fork that asks."""
+        return self._process.is_this
+
+    def check_process(self, asked_for: str) -> None:
+        """
+        Do nothing if the session is this process's own.
+
+        Raises:
+            InOtherProcess: It is a fork of that.
+        """
+        self._process.check(asked_for)
+
+    def context_for_threads(self) -> Context | None:
+        """
+        Return a context for a thread that carries none; None if the flow run has not begun.
+
+        It is that of the flow run, or of the task where that is in another process than its flow.
+        """
+        if not (self._runs and all(map(is_entered, self._runs))):
+            self._runs = tuple(self._find_runs())
+        if self._surroundings is None or not self._runs:
+            return None
+        context = self._surroundings.copy()
+        for run in self._runs:
+            context.run(run.model_copy().__enter__)
+        return context
+
+    def _find_runs(self) -> Iterator[FlowRunContext | TaskRunContext]:
+        for flow in entered_in_any_thread(FlowRunContext):
+            if session_owned_by(flow) is self:
+                yield flow
+                if flow.detached and (task := task_context_in_any_thread(flow.flow_run)):
+                    yield task
+                return
+
+    def __reduce__(self) -> NoReturn:
+        raise InOtherProcess("What is sent to another process", "it has the flow run's own session")
+
     def _bind(self, context: FlowRunContext | None) -> SessionManager:
         """
         Learn which flow run owns the session, from whatever of it comes here first.
 
         Raises:
-            NotInSessionFlow: No flow run is known here.
+            NotInSessionFlow: No flow run is known here, or this is a fork of its process.
         """
+        self._process.check("This")
         if self._manager and self._is_bound:
             return self._manager
         if context is None:
@@ -220,6 +294,7 @@ class FlowRunSession:
             if self._manager and self._is_bound:
                 return self._manager
             if session_owned_by(context) is self:
+                self._runs = (context,)
                 owner = owner_in_context(context, self._enclosing)
             else:
                 flow_run = self._enclosing.flow_run if self._enclosing else None
@@ -260,12 +335,23 @@ def session_owned_by(context: FlowRunContext | None) -> FlowRunSession | None:
     return session if isinstance(session, FlowRunSession) else None
 
 
-def session_here() -> AnyFlowRunSession | None:
-    """Return the session that whatever runs here belongs to, if it belongs to one."""
-    try:
-        return current_flow_run_session("This")
-    except NotInSessionFlow:
-        return None
+def from_any_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """
+    Have a function called from a thread that carries no context run in that of a session flow run.
+
+    As long as one is under way in this process, and no more. In other threads nothing changes.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _is_without_context():
+            here = _sessions_of_this_process()
+            context = here[0].context_for_threads() if len(here) == 1 else None
+            if context is not None:
+                return CarriedContext(context).run(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 def current_flow_run_session(asked_for: str) -> AnyFlowRunSession:
@@ -276,13 +362,33 @@ def current_flow_run_session(asked_for: str) -> AnyFlowRunSession:
         asked_for: What needs it, for the error message.
 
     Raises:
-        NotInSessionFlow: No session flow runs here.
+        NotInSessionFlow: No session flow runs here, or it is not known which.
     """
     session = _current.get()
     if session is None:
-        raise NotInSessionFlow(asked_for)
+        raise _no_session(asked_for)
+    session.check_process(asked_for)
     rebuilt = _rebuilt_context_of(session)
     return session if rebuilt is None else current_worker_session(asked_for, rebuilt)
+
+
+def _is_without_context() -> bool:
+    return _current.get() is None and FlowRunContext.get() is None
+
+
+def _sessions_of_this_process() -> list[FlowRunSession]:
+    return [session for session in list(_under_way) if session.is_of_this_process]
+
+
+def _no_session(asked_for: str) -> NotInSessionFlow:
+    if not _is_without_context():
+        return NotInSessionFlow(asked_for)
+    if len(_sessions_of_this_process()) > 1:
+        reason = "this thread carries no context, and several session flow runs are under way here"
+        return ThreadWithoutContext(asked_for, reason)
+    if _under_way or multiprocessing.parent_process() is not None:
+        return InOtherProcess(asked_for, "this process was started by another one")
+    return NotInSessionFlow(asked_for)
 
 
 def _rebuilt_context_of(session: FlowRunSession) -> FlowRunContext | None:

@@ -13,13 +13,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import TaskRunContext
 from prefect.tasks import Task
 
 from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.config.modes import Mode
 from prefect_qsession.config.policy import ResolvedPolicy
-from prefect_qsession.prefect_api.enclosing_runs import tasks_around
+from prefect_qsession.prefect_api.enclosing_runs import entered_in_any_thread, tasks_around
 
 if TYPE_CHECKING:
     from prefect_qsession.ibm.service import Runtime
@@ -85,3 +86,16 @@ def current_worker_context() -> tuple[WorkerContext, TaskRunContext] | None:
         if isinstance(worker_context, WorkerContext):
             return worker_context, context
     return None
+
+
+def task_context_in_any_thread(flow_run: FlowRun | None) -> TaskRunContext | None:
+    """Return that of the task that this flow run has sent here, in whatever thread it runs."""
+    found = [
+        context
+        for context in entered_in_any_thread(TaskRunContext)
+        if isinstance(getattr(context.task, _ATTRIBUTE, None), WorkerContext)
+        and flow_run is not None
+        and context.task_run.flow_run_id == flow_run.id
+    ]
+    # Prefect enters that of the task which has submitted it as well, and before.
+    return max(found, key=lambda context: context.start_time, default=None)

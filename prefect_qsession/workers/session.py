@@ -5,13 +5,14 @@ The flow's own process opens, safeguards and releases it. What was asked of a wo
 from which a task was moved, is found by the tags of its jobs.
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import replace
 from datetime import UTC, datetime
 from logging import LoggerAdapter
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 from weakref import WeakValueDictionary, finalize
 
@@ -20,13 +21,14 @@ from prefect.context import FlowRunContext
 from prefect_qsession.budget.rules import BudgetKind
 from prefect_qsession.budget.spending import Spending
 from prefect_qsession.config.backends import LeastBusy
-from prefect_qsession.exceptions import NotInSessionFlow
+from prefect_qsession.exceptions import InOtherProcess, NotInSessionFlow
 from prefect_qsession.jobs.activity import Activity
 from prefect_qsession.jobs.known_jobs import KnownJobs
 from prefect_qsession.jobs.others import others_of
 from prefect_qsession.jobs.reattachment import JobIdentity, run_tag
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.jobs.waiting import Waiting
+from prefect_qsession.prefect_api.forks import HomeProcess
 from prefect_qsession.prefect_api.owners import Owner, owner_in_context
 from prefect_qsession.reporting.run_events import BudgetWarningEvent, RunEvent
 from prefect_qsession.workers.context import JobDestination, WorkerContext, current_worker_context
@@ -56,6 +58,7 @@ class WorkerSession:
 
     def __init__(self, worker_context: WorkerContext, owner: Owner) -> None:
         self.owner = owner
+        self._process = HomeProcess()
         # A task that is moved looks for its jobs by their own tags, which a pack's has not.
         self.policy = replace(worker_context.policy, pack_seconds=None)
         self.spending = Spending(worker_context.policy, self._forward_most_is_spent)
@@ -97,6 +100,7 @@ class WorkerSession:
 
     def backend(self) -> "IBMBackend":
         """Return the backend that the flow's process has chosen; this opens no session."""
+        self._process.check("This")
         with self._connecting:
             if self._runtime is None:
                 self._runtime = self._worker_context.make_runtime(self._backend_name())
@@ -152,6 +156,7 @@ class WorkerSession:
 
     def submissions(self) -> Submissions:
         """Return what answers the requests made in this process."""
+        self._process.check("A job")
         return self._submissions
 
     def worker_context_for_child(self) -> WorkerContext:
@@ -165,6 +170,9 @@ class WorkerSession:
         with self._connecting:
             self._children[parent] = number = self._children.get(parent, 0) + 1
         return worker_context.for_child(number, self._destination)
+
+    def __reduce__(self) -> NoReturn:
+        raise InOtherProcess("What is sent to another process", "it has this worker's own session")
 
     def _backend_name(self) -> str | LeastBusy:
         wanted = self._worker_context.backend
@@ -245,6 +253,16 @@ _latest: OrderedDict[_Key, WorkerSession] = OrderedDict()
 _lock = Lock()
 
 
+def _renew_lock() -> None:
+    """In a fork: a thread of the parent may have held it, and is not there to release it."""
+    global _lock  # noqa: PLW0603 - a fork has one thread
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def current_worker_session(asked_for: str, context: FlowRunContext) -> WorkerSession:
     """
     Return the session of the flow run that the task which runs here was submitted by.
@@ -254,14 +272,13 @@ def current_worker_session(asked_for: str, context: FlowRunContext) -> WorkerSes
         context: The flow run's context as Prefect has rebuilt it here.
 
     Raises:
-        NotInSessionFlow: The task was not submitted by the flow run's own task runner.
+        InOtherProcess: The task was not submitted by the flow run's own task runner.
     """
     found = current_worker_context()
     if found is None:
-        raise NotInSessionFlow(
+        raise InOtherProcess(
             asked_for,
-            "this task runs in another process than its flow, and was not submitted by the flow's "
-            "SessionTaskRunner. Use .submit() or .map()",
+            "what runs here is in another process than its flow, and was not submitted as a task",
         )
     worker_context, _ = found
     key = (worker_context.flow_run_id, worker_context.attempt)

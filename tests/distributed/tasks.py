@@ -1,14 +1,17 @@
 """What runs on the workers."""
 
+import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.context import TaskRunContext
+from prefect.context import TaskRunContext, with_context
 
 from prefect_qsession import current_backend, current_session, sampler, track
+from prefect_qsession.exceptions import NotInSessionFlow
 from tests.integration.conftest import flipped_qubit
 
 
@@ -79,6 +82,48 @@ def measure_and_fail_once(failed: str) -> str:
 def spread(shots: int = 10) -> list:
     """Measure in tasks that a task submits to the same cluster."""
     return [row for rows in measure.map([shots] * 2).result() for row in rows]
+
+
+@task(cache_policy=NO_CACHE)
+def measure_in_threads(shots: int = 10) -> list:
+    """Measure in threads that carry no context, and are the first to ask."""
+    with ThreadPoolExecutor(2) as threads:
+        return list(threads.map(measured, [shots, shots + 1]))
+
+
+@task(cache_policy=NO_CACHE, retries=1)
+def measure_in_threads_and_fail_once(failed: str) -> list[str]:
+    """Measure in such threads with a primitive of the task's, and fail; return the second jobs."""
+    primitive, circuit = sampler(), flipped_qubit(current_backend().num_qubits)
+
+    def submitted(shots: int) -> str:
+        job = primitive.run([circuit], shots=shots)
+        job.result()
+        return job.job_id()
+
+    with ThreadPoolExecutor(2) as threads:
+        job_ids = list(threads.map(submitted, [10, 20]))
+    if not Path(failed).exists():
+        Path(failed).write_text(" ".join(job_ids))
+        raise ValueError
+    return job_ids
+
+
+@task(cache_policy=NO_CACHE)
+def measure_and_fork() -> tuple[list[str], list]:
+    """Return what forks of a worker are told, and what the worker measures afterwards."""
+    before = measured()
+    with multiprocessing.get_context("fork").Pool(2) as forks:
+        told = [*forks.map(told_in_fork, [1, 2]), *forks.map(with_context(told_in_fork), [1, 2])]
+    return told, [before, measured()]
+
+
+def told_in_fork(_item: int) -> str:
+    """Return the error that a fork gets for an answer."""
+    try:
+        return f"an answer: {sampler().run([flipped_qubit(5)], shots=10)}"
+    except NotInSessionFlow as error:
+        return str(error)
 
 
 @task(cache_policy=NO_CACHE)

@@ -50,8 +50,11 @@ from tests.distributed.tasks import (
     measure,
     measure_and_die_once,
     measure_and_fail_once,
+    measure_and_fork,
     measure_and_track,
     measure_async,
+    measure_in_threads,
+    measure_in_threads_and_fail_once,
     nested,
     spread,
 )
@@ -152,6 +155,50 @@ def test_a_retried_task_in_a_worker_asks_for_the_job_it_has(dask, emulator, bloc
 
     assert retries() == failed.read_text()
     assert 1 == len(emulator.jobs)
+
+
+def test_threads_that_a_task_starts_join_the_session_like_the_task(runner, emulator, block):
+    """They carry no context: on a worker as in the flow's own process."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=runner())
+    def spreads() -> list:
+        return measure_in_threads.submit().result()
+
+    jobs, sessions, backends = (set(column) for column in zip(*spreads(), strict=True))
+
+    assert {job.id for job in emulator.jobs} == jobs
+    assert {session.id for session in emulator.sessions} == sessions
+    assert {"ibm_manila"} == backends
+    assert ["close"] == outcomes(emulator)
+
+
+def test_a_retried_task_in_a_worker_finds_the_jobs_of_its_threads(
+    runner, emulator, block, tmp_path
+):
+    """Its primitive knows which task it was made in, whichever thread uses it."""
+    failed = tmp_path / "failed"
+
+    @session_flow(block, backend="ibm_manila", task_runner=runner())
+    def retries() -> list[str]:
+        return measure_in_threads_and_fail_once.submit(str(failed)).result()
+
+    assert retries() == failed.read_text().split()
+    assert 2 == len(emulator.jobs)
+
+
+def test_forks_of_a_worker_are_told_what_to_do(emulator, block):
+    """They may not count, nor pay, beside the worker; nor by Prefect's own `with_context`."""
+
+    @session_flow(block, backend="ibm_manila", task_runner=processes())
+    def forks() -> tuple[list[str], list]:
+        return measure_and_fork.submit().result()
+
+    told, rows = forks()
+
+    assert 4 == len(told)
+    assert [] == [text for text in told if "has no session to run in" not in text]
+    assert sorted(job.id for job in emulator.jobs) == sorted(row[0] for row in rows)
+    assert ["close"] == outcomes(emulator)
 
 
 def test_a_task_may_submit_tasks_to_its_cluster(dask, emulator, block):

@@ -1,7 +1,6 @@
 """Where a job may be asked for: everywhere inside a session flow, and nowhere else."""
 
 import asyncio
-import threading
 
 import pytest
 from prefect import flow, task
@@ -213,27 +212,6 @@ def test_outside_a_session_flow_a_primitive_says_what_to_do(ask):
     for place in (ask, plain_flow):
         with pytest.raises(NotInSessionFlow, match=rf"{ask.__name__}\(\).*@session_flow"):
             place()
-
-
-def test_a_bare_thread_is_told_that_it_is_outside(block):
-    """Python gives a new thread an empty context, so the session cannot be found there."""
-
-    @session_flow(block, backend="ibm_manila")
-    def starts_a_thread() -> list[BaseException]:
-        errors: list[BaseException] = []
-
-        def ask() -> None:
-            try:
-                estimator()
-            except NotInSessionFlow as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        thread.join()
-        return errors
-
-    assert 1 == len(starts_a_thread())
 
 
 def test_nothing_is_left_behind_in_the_context_of_the_caller(block):

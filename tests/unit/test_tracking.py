@@ -41,7 +41,8 @@ def test_outside_a_session_flow_it_does_nothing(caplog, monkeypatch):
     track(energy=-1.0)
 
     said = [record.getMessage() for record in caplog.records]
-    assert ["Nothing is tracked here: no session flow runs."] == said
+    assert 1 == len(said)
+    assert said[0].startswith("Nothing is tracked here. track() has no session to run in: ")
 
 
 @pytest.mark.parametrize(

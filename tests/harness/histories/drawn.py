@@ -166,7 +166,8 @@ def _round(random: Random, numbers: Iterator[int], *, is_async: bool, is_calm: b
 
 
 def _then(random: Random) -> Then:
-    return random.choice((Then.WAIT, Then.WAIT, Then.WAIT, *Then))
+    then: Then = random.choice((Then.WAIT, Then.WAIT, Then.WAIT, *Then))
+    return then
 
 
 def _cut(random: Random, how: How) -> float | None:

@@ -142,7 +142,7 @@ class Player:
                     future.wait()
             case How.TASKS:
                 for ask in each.asks:
-                    _task(ask)(self, ask, return_state=True)
+                    _ = _task(ask)(self, ask, return_state=True)
             case How.THREADS:
                 with ThreadPoolExecutor(len(each.asks)) as threads:
                     for ask in each.asks:

@@ -32,6 +32,7 @@ from prefect_qsession.emulator import (
     Emulator,
     EmulatorSettings,
     Fault,
+    HandClock,
     SimulatorPool,
     TimingSettings,
 )
@@ -222,7 +223,7 @@ class _Play:
     def _happen(self, what: Elsewhere) -> None:
         match what:
             case Elsewhere.LOST:
-                self._service.emulator.clock.advance(LOST_AFTER_SECONDS)
+                _clock_of(self._service.emulator).advance(LOST_AFTER_SECONDS)
             case Elsewhere.CLOSED | Elsewhere.CANCELLED:
                 for session in self._own_sessions():
                     with suppress(Exception):
@@ -257,14 +258,19 @@ def _is_ours(thread: threading.Thread) -> bool:
     return thread.name.startswith(("qsession", "history-worker", "ThreadPoolExecutor"))
 
 
+def _clock_of(emulator: Emulator) -> HandClock:
+    assert isinstance(emulator.clock, HandClock)
+    return emulator.clock
+
+
 @contextmanager
 def _going_on(emulator: Emulator) -> Iterator[None]:
     """Move the emulator's clock on, as long as the context lasts."""
-    over = threading.Event()
+    over, clock = threading.Event(), _clock_of(emulator)
 
     def go_on() -> None:
         while not over.wait(TICK_SECONDS):
-            emulator.clock.advance(SECONDS_A_TICK)
+            clock.advance(SECONDS_A_TICK)
 
     thread = threading.Thread(target=go_on, name="emulator-clock", daemon=True)
     thread.start()
