@@ -100,16 +100,17 @@ class Budget:
         with self._lock:
             self._refuse_beyond_session_time(now, session_id)
             cap = self._caps[BudgetKind.QPU]
-            if cap is not None:
-                spent = self._spent(BudgetKind.QPU, now)
-                # Of this very request, whose submission may have been cut off before: once.
-                others = {key: it for key, it in self._under_way.items() if key != request}
-                under_way = sum(map(self._estimate, others.values()))
-                under_way += self._others_under_way * self._estimate(0)
-                estimate = under_way + self._estimate(executions)
-                # At the cap there is no new job, however little it is estimated to cost.
-                if spent + under_way >= cap or spent + estimate > cap:
-                    raise BudgetExceeded(BudgetKind.QPU, cap, spent, estimate, session_id)
+            if cap is None:
+                return
+            spent = self._spent(BudgetKind.QPU, now)
+            # Of this very request, whose submission may have been cut off before: once.
+            others = {key: it for key, it in self._under_way.items() if key != request}
+            under_way = sum(map(self._estimate, others.values()))
+            under_way += self._others_under_way * self._estimate(0)
+            estimate = under_way + self._estimate(executions)
+            # At the cap there is no new job, however little it is estimated to cost.
+            if spent + under_way >= cap or spent + estimate > cap:
+                raise BudgetExceeded(BudgetKind.QPU, cap, spent, estimate, session_id)
             self._under_way[request] = executions
 
     def charge(self, request: Hashable, job_id: str, seconds: float | None) -> None:

@@ -36,6 +36,7 @@ from prefect_qsession.emulator import (
     SimulatorPool,
     TimingSettings,
 )
+from prefect_qsession.jobs.settling import settle_what_is_over
 from prefect_qsession.session.flow_run_sessions import session_owned_by
 from tests.harness.histories.drawn import Elsewhere, End, History, Round, draw
 from tests.harness.histories.flow import Died, Player, numbers_in
@@ -165,12 +166,11 @@ class _Play:
         happened(lambda: not self._open_sessions(), END_SECONDS)
         left = [it for it in threading.enumerate() if it not in threads_before and _is_ours(it)]
         happened(lambda: not any(it.is_alive() for it in left), END_SECONDS)
-        managers = [it for it in self._player.notes.looked if it is not None]
         return Found(
             sessions_left_open=self._open_sessions(),
             jobs_paid_twice=paid_twice(self._measured()),
             results_lost_or_swapped=lost_or_swapped(self._history, self._player.notes),
-            reservations_left=sum(len(it.spending.budget._under_way) for it in managers[-1:]),
+            reservations_left=self._reservations(),
             threads_left=sum(it.is_alive() for it in left),
             told=[
                 *(f"thread {it.name}" for it in left if it.is_alive()),
@@ -243,6 +243,15 @@ class _Play:
         # One without a job bills nothing, and the service closes it by itself.
         return sum(it.ended_by is None and bool(it.job_ids) for it in self._own_sessions())
 
+    def _reservations(self) -> int:
+        """Return what is kept back once what is over is accounted for, as for the next job."""
+        kept = 0
+        for manager in self._player.notes.looked[-1:]:
+            with suppress(Exception):
+                settle_what_is_over(manager.activity, self._service.client, self._flow_run_id)
+            kept += len(manager.spending.budget._under_way)
+        return kept
+
     def _measured(self) -> Iterator[int]:
         """Yield the numbers that were measured, and paid, as the client itself reads them."""
         for job in self._service.emulator.jobs[self._jobs_before :]:
@@ -255,7 +264,10 @@ async def _awaited(running: Awaitable[Any]) -> None:
 
 
 def _is_ours(thread: threading.Thread) -> bool:
-    return thread.name.startswith(("qsession", "history-worker", "ThreadPoolExecutor"))
+    # A worker's process outlives the flow run, and so for a while does what sends its events.
+    return thread.name != "qsession-worker-events" and thread.name.startswith(
+        ("qsession", "history-worker", "ThreadPoolExecutor")
+    )
 
 
 def _clock_of(emulator: Emulator) -> HandClock:
