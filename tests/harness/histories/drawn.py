@@ -139,7 +139,7 @@ def draw(seed: int) -> History:
     is_calm = random.random() < 0.25
     rounds = tuple(
         _round(random, numbers, is_async=is_async, is_calm=is_calm)
-        for _ in range(random.randint(1, 4))
+        for _ in range(random.randint(1, 3))
     )
     attempts = tuple(_attempts(random, len(rounds)))
     return History(
@@ -157,7 +157,7 @@ def draw(seed: int) -> History:
 def _round(random: Random, numbers: Iterator[int], *, is_async: bool, is_calm: bool) -> Round:
     ways = [How.BODY, How.GATHER] if is_async else [it for it in How if it is not How.GATHER]
     how = random.choice((*ways, How.GATHER if is_async else How.MAP))
-    most = 2 if how in (How.BODY, How.TASKS) else 5
+    most = 2 if how in (How.BODY, How.TASKS) else 4
     asks = tuple(
         Ask(number, _then(random), None if is_calm else _cut(random, how))
         for number, _ in zip(numbers, range(random.randint(1, most)), strict=False)
