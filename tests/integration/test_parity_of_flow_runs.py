@@ -401,6 +401,7 @@ def test_methods_run_with_what_they_are_of(flow):
             Lab.of_class,
             Lab().of_class,
             Lab.of_nobody,
+            Lab().of_nobody,
             large.of_instance_async,
             large.of_instance.with_options(name="other"),
         )
