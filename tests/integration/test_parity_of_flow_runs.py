@@ -371,6 +371,9 @@ def test_methods_run_with_what_they_are_of(flow):
     class Lab:
         size = 3
 
+        def __repr__(self) -> str:
+            return "an instance"
+
         @flow
         def of_instance(self, x: int) -> int:
             return self.size * x
