@@ -222,6 +222,41 @@ def test_async_generator_flows_hold_and_close_a_session(session, block, emulator
     assert ["close"] == outcomes(emulator)
 
 
+class Lab:
+    """Methods of every kind, each with a job; `make` decorates them."""
+
+    def of_instance(self) -> int:
+        return one()
+
+    async def of_instance_async(self) -> int:
+        await asyncio.sleep(0)
+        return one()
+
+    @classmethod
+    def of_class(cls) -> int:
+        return one()
+
+    @staticmethod
+    async def of_nobody_async() -> int:
+        await asyncio.sleep(0)
+        return one()
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Lab) if name.startswith("of_")])
+def test_a_method_holds_a_session_until_it_is_over(name, block, emulator):
+    """Also an async one of nobody, whose call returns before it has begun."""
+    seen: list[str | None] = []
+    decorate = session_flow(
+        block, backend="ibm_manila", on_completion=[lambda *_: seen.extend(outcomes(emulator))]
+    )
+    lab = type("LabWithFlows", (), {name: decorate(vars(Lab)[name])})
+
+    result = getattr(lab() if "instance" in name else lab, name)()
+
+    assert 1 == (asyncio.run(result) if asyncio.iscoroutine(result) else result)
+    assert ["close"] == seen == outcomes(emulator)
+
+
 def test_the_decorator_releases_before_the_final_state_is_reported(block, emulator):
     """A completion hook, which runs after the state is set, already finds the session closed."""
     seen: list[str | None] = []

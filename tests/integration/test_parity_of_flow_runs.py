@@ -371,6 +371,9 @@ def test_methods_run_with_what_they_are_of(flow):
     class Lab:
         size = 3
 
+        def __repr__(self) -> str:
+            return "an instance"
+
         @flow
         def of_instance(self, x: int) -> int:
             return self.size * x
@@ -401,6 +404,7 @@ def test_methods_run_with_what_they_are_of(flow):
             Lab.of_class,
             Lab().of_class,
             Lab.of_nobody,
+            Lab().of_nobody,
             large.of_instance_async,
             large.of_instance.with_options(name="other"),
         )
