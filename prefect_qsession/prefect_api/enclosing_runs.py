@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Hashable, Iterator
-from contextvars import Token
+from contextvars import Context, Token
 from typing import TypeVar, cast
 
 from prefect.context import ContextModel, FlowRunContext, TaskRunContext
@@ -42,6 +42,15 @@ def entered_in_any_thread(kind: type[C]) -> list[C]:
 def is_entered(context: ContextModel) -> bool:
     """Whether what runs in it goes on."""
     return context._token is not None  # noqa: SLF001 - as below
+
+
+def enter_in(context: Context, run: ContextModel) -> None:
+    """
+    Have a run be the one that is entered in a context, beside where it is.
+
+    Prefect enters each once; what it is entered in, `_around` finds all the same.
+    """
+    context.run(run.__var__.set, run)
 
 
 def _around(context: C | None) -> Iterator[C]:

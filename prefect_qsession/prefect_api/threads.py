@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 from prefect.context import FlowRunContext
 
-from prefect_qsession.prefect_api.enclosing_runs import tasks_around
+from prefect_qsession.prefect_api.enclosing_runs import enter_in, tasks_around
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +45,6 @@ class CarriedContext:
         # A context can be entered by one thread at a time.
         context = self._context.copy()
         # A task that was called in such a thread is nearer than those around the flow run's code.
-        for task in reversed([*tasks_around()]):
-            context.run(task.model_copy().__enter__)
+        if (task := next(tasks_around(), None)) is not None:
+            enter_in(context, task)
         return context.run(function, *args, **kwargs)

@@ -7,7 +7,7 @@ subflows. A thread that carries none belongs to the one flow run that is under w
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import wraps
 from itertools import count
@@ -22,6 +22,7 @@ from prefect_qsession.config.backends import LeastBusy
 from prefect_qsession.exceptions import InOtherProcess, NotInSessionFlow, ThreadWithoutContext
 from prefect_qsession.jobs.submissions import Submissions
 from prefect_qsession.prefect_api.enclosing_runs import (
+    enter_in,
     entered_in_any_thread,
     flows_around,
     is_entered,
@@ -259,21 +260,22 @@ class FlowRunSession:
         It is that of the flow run, or of the task where that is in another process than its flow.
         """
         if not (self._runs and all(map(is_entered, self._runs))):
-            self._runs = tuple(self._find_runs())
+            self._runs = self._find_runs()
         if self._surroundings is None or not self._runs:
             return None
         context = self._surroundings.copy()
         for run in self._runs:
-            context.run(run.model_copy().__enter__)
+            enter_in(context, run)
         return context
 
-    def _find_runs(self) -> Iterator[FlowRunContext | TaskRunContext]:
-        for flow in entered_in_any_thread(FlowRunContext):
-            if session_owned_by(flow) is self:
-                yield flow
-                if flow.detached and (task := task_context_in_any_thread(flow.flow_run)):
-                    yield task
-                return
+    def _find_runs(self) -> tuple[FlowRunContext | TaskRunContext, ...]:
+        around = entered_in_any_thread(FlowRunContext)
+        flow = next((flow for flow in around if session_owned_by(flow) is self), None)
+        if flow is None or not flow.detached:
+            return (flow,) if flow else ()
+        # Between two attempts of the task there is none.
+        task = task_context_in_any_thread(flow.flow_run)
+        return (flow, task) if task else ()
 
     def __reduce__(self) -> NoReturn:
         raise InOtherProcess("What is sent to another process", "it has the flow run's own session")

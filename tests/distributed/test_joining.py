@@ -157,33 +157,22 @@ def test_a_retried_task_in_a_worker_asks_for_the_job_it_has(dask, emulator, bloc
     assert 1 == len(emulator.jobs)
 
 
-def test_threads_that_a_task_starts_join_the_session_like_the_task(runner, emulator, block):
-    """They carry no context: on a worker as in the flow's own process."""
-
-    @session_flow(block, backend="ibm_manila", task_runner=runner())
-    def spreads() -> list:
-        return measure_in_threads.submit().result()
-
-    jobs, sessions, backends = (set(column) for column in zip(*spreads(), strict=True))
-
-    assert {job.id for job in emulator.jobs} == jobs
-    assert {session.id for session in emulator.sessions} == sessions
-    assert {"ibm_manila"} == backends
-    assert ["close"] == outcomes(emulator)
-
-
-def test_a_retried_task_in_a_worker_finds_the_jobs_of_its_threads(
-    runner, emulator, block, tmp_path
-):
-    """Its primitive knows which task it was made in, whichever thread uses it."""
+def test_threads_that_a_task_starts_are_the_tasks(runner, emulator, block, tmp_path):
+    """They carry no context, on a worker either; and a retried task finds the jobs of its own."""
     failed = tmp_path / "failed"
 
     @session_flow(block, backend="ibm_manila", task_runner=runner())
-    def retries() -> list[str]:
-        return measure_in_threads_and_fail_once.submit(str(failed)).result()
+    def spreads() -> tuple[list, list[str]]:
+        rows = measure_in_threads.submit().result()
+        return rows, measure_in_threads_and_fail_once.submit(str(failed)).result()
 
-    assert retries() == failed.read_text().split()
-    assert 2 == len(emulator.jobs)
+    rows, found = spreads()
+
+    assert found == failed.read_text().split()
+    assert sorted([*found, *(row[0] for row in rows)]) == sorted(job.id for job in emulator.jobs)
+    assert {(emulator.sessions[0].id, "ibm_manila")} == {(row[1], row[2]) for row in rows}
+    assert 4 == len(emulator.jobs)
+    assert ["close"] == outcomes(emulator)
 
 
 def test_forks_of_a_worker_are_told_what_to_do(emulator, block):
