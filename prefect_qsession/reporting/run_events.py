@@ -194,7 +194,7 @@ class JobRunningEvent(RunEvent):
 
 @dataclass(frozen=True)
 class JobCompletedEvent(RunEvent):
-    """A job has a result, which has arrived."""
+    """A job has a result."""
 
     name = "job.completed"
 

@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.context import ConcurrencyContext
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
 
 from prefect_qsession.exceptions import SlotHeld, SlotUnavailable, UnknownLimit
 from prefect_qsession.prefect_api.clients import short_timeout_client
@@ -161,19 +162,25 @@ class Slot:
             if slot._flow_run_id in self._enclosing  # noqa: SLF001 - its own
             or (self._loop is not None and slot._loop is self._loop)  # noqa: SLF001 - its own
         ]
-        if waits_for_us and len(waits_for_us) >= self._slots():
+        if self._are_all(waits_for_us):
             raise SlotHeld(self._limit, [slot._name for slot in waits_for_us])  # noqa: SLF001 - its own
         within = self._within_seconds
-        if self._loop is not None and others and len(others) >= self._slots():
+        if self._loop is not None and self._are_all(others):
             within = min(within, WITHIN_ON_LOOP_SECONDS)
         if waited_seconds > within:
             who = self._who_holds(self._others())
             raise SlotUnavailable(self._limit, f"none was free within {waited_seconds:.0f} s.{who}")
 
-    def _slots(self) -> int:
-        """Return how many the limit has."""
-        with short_timeout_client() as client:
-            return client.read_global_concurrency_limit_by_name(self._limit).limit
+    def _are_all(self, slots: "list[Slot]") -> bool:
+        """Whether the limit has no more than these, as far as the API tells."""
+        if not slots:
+            return False
+        try:
+            with short_timeout_client() as client:
+                limit = client.read_global_concurrency_limit_by_name(self._limit)
+        except (httpx.HTTPError, ObjectNotFound):
+            return False
+        return len(slots) >= limit.limit
 
     def _others(self) -> "list[Slot]":
         return [slot for slot in list(_held) if slot._limit == self._limit]  # noqa: SLF001 - its own
