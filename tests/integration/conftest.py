@@ -8,7 +8,12 @@ from prefect import task
 from prefect.context import _temporary_global_settings_context, get_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogHandler
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_HOME,
+    temporary_settings,
+)
 from qiskit import QuantumCircuit
 
 from demo.servers import PrefectServer
@@ -27,7 +32,14 @@ def _prefect_server(tmp_path_factory) -> Iterator[None]:
     home = tmp_path_factory.mktemp("prefect-home")
     with (
         PrefectServer(home) as server,
-        temporary_settings({PREFECT_HOME: home, PREFECT_API_URL: server.url}),
+        temporary_settings(
+            {
+                PREFECT_HOME: home,
+                PREFECT_API_URL: server.url,
+                # Every flow run would wait for the end of its heartbeat, for up to a second.
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            }
+        ),
         # As Prefect's own harness does: threads that have no context find the server, too.
         _temporary_global_settings_context(get_settings_context()),
     ):

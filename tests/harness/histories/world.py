@@ -18,6 +18,7 @@ from prefect.flow_engine import run_flow
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
     PREFECT_LOGGING_LEVEL,
     PREFECT_LOGGING_TO_API_ENABLED,
@@ -99,6 +100,8 @@ class World:
                     PREFECT_API_URL: self._api.url,
                     PREFECT_HOME: self._home,
                     PREFECT_CLIENT_MAX_RETRIES: 1,
+                    # Every flow run would wait for the end of its heartbeat.
+                    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
                     # What they say is told by `Found`.
                     PREFECT_LOGGING_LEVEL: "CRITICAL",
                     PREFECT_LOGGING_TO_API_ENABLED: False,
@@ -245,12 +248,12 @@ class _Play:
 
     def _reservations(self) -> int:
         """Return what is kept back once what is over is accounted for, as for the next job."""
-        kept = 0
-        for manager in self._player.notes.looked[-1:]:
-            with suppress(Exception):
-                settle_what_is_over(manager.activity, self._service.client, self._flow_run_id)
-            kept += len(manager.spending.budget._under_way)
-        return kept
+        if self._flow_run_id is None:
+            return 0
+        manager = self._player.notes.looked[-1]
+        with suppress(Exception):
+            settle_what_is_over(manager.activity, self._service.client, self._flow_run_id)
+        return len(manager.spending.budget._under_way)
 
     def _measured(self) -> Iterator[int]:
         """Yield the numbers that were measured, and paid, as the client itself reads them."""
