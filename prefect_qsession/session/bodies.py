@@ -1,17 +1,21 @@
 """The body of a flow, of any of Prefect's four kinds, and the release of the session at its end."""
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
-from contextlib import aclosing, contextmanager
+from concurrent.futures import Future
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
+from anyio import CancelScope
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
+from prefect_qsession.prefect_api.threads import start_thread
 from prefect_qsession.session.flow_run_sessions import FlowRunSession
 from prefect_qsession.states import Release
 
@@ -29,9 +33,8 @@ def releasing(
     """
     Return the body of a flow run, with the release of its session around it.
 
-    It is released as soon as the body returns or raises, with the error at hand. That blocks an
-    async flow's event loop: to await it would let a second cancellation in before the session is
-    gone.
+    It is released as soon as the body returns or raises, with the error at hand. An async flow's
+    event loop goes on meanwhile.
     """
     body: Any
     call: Any = function
@@ -39,11 +42,11 @@ def releasing(
 
         @wraps(function)
         async def body(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Any]:
-            with _released_on_error(session, context, if_left=Release.CANCEL):
+            async with _released_off_the_loop(session, context, if_left=Release.CANCEL):
                 async with aclosing(call(*args, **kwargs)) as items:
                     async for item in items:
                         yield item
-                session.release(Release.CLOSE)
+                await _off_the_loop(partial(session.release, Release.CLOSE))
 
     elif inspect.isgeneratorfunction(function):
 
@@ -58,9 +61,9 @@ def releasing(
 
         @wraps(function)
         async def body(*args: P.args, **kwargs: P.kwargs) -> Any:
-            with _released_on_error(session, context):
+            async with _released_off_the_loop(session, context):
                 value = await call(*args, **kwargs)
-                _release_after_return(session, value)
+                await _off_the_loop(partial(_release_after_return, session, value))
                 return value
 
     else:
@@ -76,27 +79,73 @@ def releasing(
 
 
 @contextmanager
-def _released_on_error(
-    session: FlowRunSession, context: FlowRunContext, if_left: Release | None = None
-) -> Iterator[None]:
-    """
-    Release the session of the flow run whose body runs inside, if that raises.
-
-    Args:
-        session: Of the flow run.
-        context: Of the flow run.
-        if_left: How, if the caller leaves the generator, other than a failure says it.
-    """
+def _released_on_error(session: FlowRunSession, context: FlowRunContext) -> Iterator[None]:
+    """Release the session of the flow run whose body runs inside, if that raises."""
     session.enter_body(context)
     try:
         yield
     except BaseException as error:
-        # An async generator that its caller leaves: Prefect cannot throw into it, and reports the
-        # flow run as failed, or not at all. Its exit may come before this, or after.
-        if if_left is not None and isinstance(error, GeneratorExit):
+        session.release_after(error)
+        raise
+
+
+@asynccontextmanager
+async def _released_off_the_loop(
+    session: FlowRunSession, context: FlowRunContext, if_left: Release | None = None
+) -> AsyncIterator[None]:
+    """
+    Release the session of the flow run whose body runs inside, if that raises; the loop goes on.
+
+    Args:
+        session: Of the flow run.
+        context: Of the flow run.
+        if_left: How, if its caller leaves the body, other than a failure says it.
+    """
+    session.enter_body(context)
+    try:
+        yield
+    except GeneratorExit as error:
+        # Nothing can be awaited here. An async generator that its caller leaves: Prefect cannot
+        # throw into it, and reports the flow run as failed, or not at all. Its exit may come before
+        # this, or after.
+        if if_left is not None:
             session.release(if_left)
         session.release_after(error)
         raise
+    except BaseException as error:
+        await _off_the_loop(partial(session.release_after, error))
+        raise
+
+
+async def _off_the_loop(release: Callable[[], None]) -> None:
+    """
+    Release in a thread, and return when that is over, however often this is cancelled meanwhile.
+
+    A cancellation is raised then: before, it would let the process end before the session is gone.
+    """
+    over: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            release()
+            over.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            over.set_exception(error)
+
+    # Of its own: those of the loop may all be waiting for jobs of this session.
+    start_thread(run, "qsession-release")
+    waited = asyncio.wrap_future(over)
+    cancelled: asyncio.CancelledError | None = None
+    # A scope of anyio's that is cancelled, as by a flow's timeout, would do so again and again.
+    with CancelScope(shield=True):
+        while not waited.done():
+            try:
+                await asyncio.wait((waited,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    waited.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def _release_after_return(session: FlowRunSession, value: object) -> None:

@@ -1,15 +1,18 @@
 """How the session ends, for each way that a flow run ends, judged by the emulator."""
 
 import asyncio
-from contextlib import aclosing, nullcontext
+import time
+from contextlib import aclosing, nullcontext, suppress
+from itertools import pairwise
 
 import pytest
 from prefect import task
 from prefect.states import Completed, Failed
 
 from prefect_qsession import sampler, session_flow
-from prefect_qsession.emulator import TimingSettings
+from prefect_qsession.emulator import Delay, Fault, TimingSettings
 from tests.harness.versions import SINCE_PREFECT_3_9
+from tests.harness.waiting import wait_until
 from tests.integration.conftest import flipped_qubit, measure_one, one, outcomes
 from tests.integration.session_flows import Boom, both_ways
 
@@ -349,3 +352,62 @@ def test_an_async_generator_flow_that_is_left_early_cancels_its_session(session,
         asyncio.run(read_one())
 
     assert ["cancel"] == outcomes(emulator)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_loop_of_an_async_flow_goes_on_while_its_session_is_released(block, emulator, fails):
+    """What else runs there does not wait for the service."""
+    passes: list[float] = []
+
+    async def pass_by() -> None:
+        while True:
+            passes.append(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    @session_flow(block, backend="ibm_manila")
+    async def flow() -> None:
+        one()
+        emulator.faults.add(Fault("/sessions/*", Delay(2.5), method="DELETE"))
+        emulator.faults.add(Fault("/sessions/*", Delay(2.5), method="PATCH"))
+        passes.clear()
+        if fails:
+            raise Boom
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            passing = group.create_task(pass_by())
+            with nullcontext() if not fails else pytest.raises(Boom):
+                await flow()
+            passing.cancel()
+
+    asyncio.run(main())
+
+    assert ["cancel" if fails else "close"] == outcomes(emulator)
+    assert passes[-1] - passes[0] > 2.5
+    assert max(after - before for before, after in pairwise(passes)) < 2.0
+
+
+def test_a_cancellation_during_the_release_of_an_async_flow_waits_for_it(block, emulator):
+    """However often it comes; the session is gone by then."""
+    released: list[list[str | None]] = []
+
+    @session_flow(block, backend="ibm_manila")
+    async def flow() -> None:
+        one()
+        emulator.faults.add(Fault("/sessions/*", Delay(0.7)))
+
+    async def main() -> None:
+        running = asyncio.ensure_future(flow())
+        await asyncio.to_thread(
+            wait_until, lambda: any(it.struck for it in emulator.faults.standing)
+        )
+        for _ in range(3):
+            running.cancel()
+            await asyncio.sleep(0.01)
+        with suppress(asyncio.CancelledError):
+            await running
+        released.append(outcomes(emulator))
+
+    asyncio.run(main())
+
+    assert [["close"]] == released
