@@ -17,7 +17,7 @@ from benchmarks._results import Measured, Options, part_of, run
 from demo.servers import PrefectServer
 from prefect_qsession.emulator import SimulatorPool
 from tests.harness.histories.found import Found
-from tests.harness.histories.world import World
+from tests.harness.histories.world import SERVER, World
 from tests.harness.unsteady_api import UnsteadyAPI
 
 CHUNK = 100
@@ -34,7 +34,7 @@ def measure(options: Options) -> Measured:
     found: list[Finding] = []
     with tempfile.TemporaryDirectory(prefix="qsession-histories-") as directory:
         home = Path(directory) / "server"
-        with PrefectServer(home) as server:
+        with PrefectServer(home, **SERVER) as server:
             for each in _played(seeds, server, options.lanes):
                 found += each
                 seconds = time.monotonic() - began
@@ -58,14 +58,13 @@ def _played(seeds: range, server: PrefectServer, lanes: int) -> Iterator[Iterabl
 
 
 def _in_a_process(server: PrefectServer, seeds: range) -> Iterable[Finding]:
-    asked = (server.url, str(server.home), seeds.start, seeds.stop)
+    asked = (server.port, str(server.home), seeds.start, seeds.stop)
     found: list[Finding] = part_of("histories", *asked, environment=server.environment())
     return found
 
 
-def play_chunk(url: str, home: str, first: int, last: int) -> list[Finding]:
+def play_chunk(port: int, home: str, first: int, last: int) -> list[Finding]:
     """Play some histories in this process."""
-    port = int(url.removesuffix("/api").rpartition(":")[2])
     with (
         SimulatorPool() as simulators,
         UnsteadyAPI(port) as api,

@@ -48,14 +48,15 @@ class PrefectServer:
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         self._settings = settings
-        self._port = free_port()
+        self.port = free_port()
+        """Where it listens."""
         self._process: subprocess.Popen[bytes] | None = None
         home.mkdir(parents=True, exist_ok=True)
 
     @property
     def url(self) -> str:
         """The address of its API."""
-        return f"http://{LOOPBACK}:{self._port}/api"
+        return f"http://{LOOPBACK}:{self.port}/api"
 
     @property
     def log(self) -> Path:
@@ -85,7 +86,7 @@ class PrefectServer:
 
     def launch(self) -> "subprocess.Popen[bytes]":
         """Start it, and return its process at once; a new database takes it a while: `wait`."""
-        command = ["prefect", "server", "start", "--host", LOOPBACK, "--port", str(self._port)]
+        command = ["prefect", "server", "start", "--host", LOOPBACK, "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *command],

@@ -17,7 +17,6 @@ class Found:
     jobs_paid_twice: int = 0
     results_lost_or_swapped: int = 0
     reservations_left: int = 0
-    waiting_left: int = 0
     threads_left: int = 0
     hung: int = 0
     told: Sequence[str] = field(default=(), compare=False)

@@ -50,6 +50,12 @@ SETTINGS = {
     "PREFECT_INTEGRATIONS_QSESSION_HEARTBEAT_EVERY": "1",
     "PREFECT_INTEGRATIONS_QSESSION_RELEASE_WITHIN": "5",
 }
+SERVER = {
+    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
+    for name in ("EVENT_PERSISTER", "LATE_RUNS", "SCHEDULER", "TASK_RUN_RECORDER", "TRIGGERS")
+}
+"""Of a Prefect server for histories: what nobody looks at costs it as much as all the rest."""
+
 JOB_SECONDS = 2.0
 TICK_SECONDS = 0.01
 SECONDS_A_TICK = 2.0
