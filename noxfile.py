@@ -5,6 +5,8 @@ A session installs the plugin as users do, without the lock: the newest of every
 holds back. What it finds is read by `docs/compatibility.py`.
 """
 
+import sys
+
 import nox
 from nox import Session
 
@@ -71,4 +73,4 @@ def core(session: Session, prefect: str, client: str) -> None:
 @nox.session(python=False)
 def table(session: Session) -> None:
     """Print what was found, and put it into docs/compatibility.md."""
-    session.run("python", "-m", "docs.compatibility", str(RESULTS))
+    session.run(sys.executable, "-m", "docs.compatibility", str(RESULTS), external=True)

@@ -32,6 +32,8 @@ class How(Enum):
     """Tasks that the body calls, one after the other."""
     THREADS = auto()
     """Threads of the user's own, which were given the context."""
+    BARE_THREADS = auto()
+    """The same, which were not."""
     GATHER = auto()
     """Coroutines of an async body."""
 
@@ -55,7 +57,7 @@ class Elsewhere(Enum):
     CANCELLED = auto()
     API_SLOW = auto()
     API_GONE = auto()
-    API_BACK = auto()
+    """For a second."""
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,10 @@ class Player:
                 with ThreadPoolExecutor(len(each.asks)) as threads:
                     for ask in each.asks:
                         threads.submit(copy_context().run, self.ask, ask)
+            case How.BARE_THREADS:
+                with ThreadPoolExecutor(len(each.asks)) as threads:
+                    for ask in each.asks:
+                        threads.submit(self.ask, ask)
             case _:
                 for ask in each.asks:
                     self.ask(ask)

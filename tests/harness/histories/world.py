@@ -62,6 +62,7 @@ SECONDS_A_TICK = 2.0
 """The service's clock goes two hundred times as fast as ours."""
 LOST_AFTER_SECONDS = 3 * 3600.0
 SLOW_SECONDS = 0.03
+GONE_SECONDS = 1.0
 HANGS_AFTER_SECONDS = 60.0
 END_SECONDS = 5.0
 """What threads and sessions may take to be gone after the flow run."""
@@ -242,8 +243,9 @@ class _Play:
                 self._api.slow_down(SLOW_SECONDS)
             case Elsewhere.API_GONE:
                 self._api.go()
-            case Elsewhere.API_BACK:
-                self._api.come_back()
+                back = threading.Timer(GONE_SECONDS, self._api.come_back)
+                back.daemon = True
+                back.start()
 
     def _own_sessions(self) -> list[Any]:
         return self._service.emulator.sessions[self._sessions_before :]

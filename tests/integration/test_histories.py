@@ -3,30 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
-from demo.servers import PrefectServer
-from prefect_qsession.emulator import SimulatorPool
 from tests.harness.histories.found import Found
-from tests.harness.histories.world import SERVER, World
+from tests.harness.histories.world import World
 from tests.harness.unsteady_api import UnsteadyAPI
 
-# They share a Prefect server and its emulators.
-pytestmark = pytest.mark.xdist_group("histories")
-
 HISTORIES = 300
-AT_ONCE = 20
+AT_ONCE = 10
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Iterator[World]:
-    """Play histories on a Prefect server of their own."""
-    home = tmp_path_factory.mktemp("histories")
-    with (
-        PrefectServer(home, **SERVER) as server,
-        SimulatorPool() as simulators,
-        UnsteadyAPI(server.port) as api,
-        World(api, home, simulators) as world,
-    ):
+def world(_prefect_server, simulators) -> Iterator[World]:
+    """Play histories on these tests' Prefect server."""
+    port = int(PREFECT_API_URL.value().removesuffix("/api").rpartition(":")[2])
+    with UnsteadyAPI(port) as api, World(api, PREFECT_HOME.value(), simulators) as world:
         yield world
 
 
