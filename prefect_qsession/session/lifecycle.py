@@ -7,6 +7,7 @@ open. Decisions are taken under a lock, requests are made outside it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -24,10 +25,18 @@ class Lifecycle(Generic[S]):
     Args:
         open_session: Asks the service for a session, and returns it or raises.
         reopenings: How often a session that the service ended may be opened anew.
+        start: Begins what opens a session: in a thread of its own, where whoever waits for it may
+            be cut off at any moment, as by a task's timeout. It is opened, for the next who asks.
     """
 
-    def __init__(self, open_session: Callable[[], S], reopenings: int = 0) -> None:
+    def __init__(
+        self,
+        open_session: Callable[[], S],
+        reopenings: int = 0,
+        start: Callable[[Callable[[], None]], object] = lambda work: work(),
+    ) -> None:
         self._open_session = open_session
+        self._start = start
         self._reopenings_left = reopenings
         self._changed = Condition()
         self._state = SessionState.UNOPENED
@@ -58,10 +67,39 @@ class Lifecycle(Generic[S]):
             SessionLost: The service ended the session, once more than it may be opened anew.
             ServiceError: The service did not open it.
         """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._state is not SessionState.OPENING)
+                if self._state is SessionState.OPEN and self._session is not None:
+                    return self._session
+                self._refuse_unless_openable()
+            if (session := self._attempt_elsewhere()) is not None:
+                return session
+
+    def _attempt_elsewhere(self) -> S | None:
+        outcome: list[S | BaseException | None] = []
+        self._start(partial(self._attempt, outcome))
         with self._changed:
-            self._changed.wait_for(lambda: self._state is not SessionState.OPENING)
-            if self._state is SessionState.OPEN and self._session is not None:
-                return self._session
+            self._changed.wait_for(lambda: outcome)
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
+
+    def _attempt(self, outcome: list[S | BaseException | None]) -> None:
+        """Open a session, and say what came of it: None if somebody else is at it."""
+        came: S | BaseException | None
+        try:
+            came = self._open()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            came = error
+        with self._changed:
+            outcome.append(came)
+            self._changed.notify_all()
+
+    def _open(self) -> S | None:
+        with self._changed:
+            if self.state in (SessionState.OPENING, SessionState.OPEN):
+                return None
             reopens = self._state is SessionState.LOST
             self._refuse_unless_openable()
             self._advance(Trigger.OPEN)

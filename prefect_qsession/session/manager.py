@@ -30,6 +30,7 @@ from prefect_qsession.jobs.reattachment import run_tag
 from prefect_qsession.jobs.settling import settle_what_is_over
 from prefect_qsession.jobs.waiting import Waiting
 from prefect_qsession.prefect_api.owners import Owner
+from prefect_qsession.prefect_api.threads import start_thread
 from prefect_qsession.release.monitor import ReleaseReason
 from prefect_qsession.release.release_retry import Patience, ReleaseRetry
 from prefect_qsession.reporting import run_events as events
@@ -38,6 +39,7 @@ from prefect_qsession.reporting.report.histories import BudgetUse
 from prefect_qsession.reporting.reporter import Reporter
 from prefect_qsession.session.lifecycle import Lifecycle
 from prefect_qsession.session.openings import Opener
+from prefect_qsession.session.slots import asked_on_this_loop
 from prefect_qsession.states import Release, SessionState
 
 if TYPE_CHECKING:
@@ -217,7 +219,7 @@ class SessionManager:
             return self._runtime
 
     def _new_lifecycle(self) -> "WorkloadLifecycle":
-        return Lifecycle(self._open, self.policy.reopen)
+        return Lifecycle(self._open, self.policy.reopen, _in_a_thread)
 
     def _open(self) -> "SafeguardedWorkload":
         with self.events.opening():
@@ -354,3 +356,8 @@ class SessionManager:
         # Those of workers, too, which the budgets of this process know in no other way.
         self.spending.learn(found)
         return found
+
+
+def _in_a_thread(open_session: Callable[[], None]) -> None:
+    with asked_on_this_loop():
+        start_thread(open_session, "qsession-open")

@@ -7,7 +7,9 @@ gives a slot as a lease: renewed in the background, and free again soon after it
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from logging import Logger, LoggerAdapter
 from threading import Event, Thread
 from typing import Any
@@ -23,6 +25,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect_qsession.exceptions import SlotHeld, SlotUnavailable, UnknownLimit
 from prefect_qsession.prefect_api.clients import short_timeout_client
 from prefect_qsession.prefect_api.threads import start_thread
+
+_asked_on: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar(
+    "qsession_asked_on", default=None
+)
 
 LEASE_SECONDS = 60.0
 """The shortest that Prefect's server gives; a dead process keeps its slot for so long."""
@@ -220,6 +226,16 @@ class Slot:
         ):
             return _LimitFull()
         return SlotUnavailable(self._limit, f"{error}.")
+
+
+@contextmanager
+def asked_on_this_loop() -> Iterator[None]:
+    """Have what is started inside, in a thread, know the event loop that waits, if one does."""
+    token = _asked_on.set(_running_loop())
+    try:
+        yield
+    finally:
+        _asked_on.reset(token)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

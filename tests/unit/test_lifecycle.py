@@ -274,3 +274,39 @@ def test_a_reopening_that_is_refused_does_not_count():
         lifecycle.acquire()
 
     assert "2" == lifecycle.acquire().session_id
+
+
+def test_whoever_is_cut_off_while_a_session_is_opened_leaves_it_to_the_next(session):
+    """As by a task's timeout, at whatever moment: nobody waits for an opener that is gone."""
+    begun: list[threading.Thread] = []
+
+    def start_and_be_cut_off(work) -> None:
+        begun.append(threading.Thread(target=work))
+        begun[-1].start()
+        raise TimeoutError
+
+    openings: list[int] = []
+    lifecycle = Lifecycle(lambda: openings.append(1) or session, start=start_and_be_cut_off)
+    with pytest.raises(TimeoutError):
+        lifecycle.acquire()
+    begun[0].join()
+
+    assert session is lifecycle.acquire()
+    assert [1] == openings
+
+
+def test_two_who_begin_to_open_at_once_have_one_session(session):
+    """The second finds the first at it, and waits."""
+    works = []
+    openings: list[int] = []
+    lifecycle = Lifecycle(lambda: openings.append(1) or session, start=works.append)
+    callers = ThreadPoolExecutor(2)
+    with callers:
+        found = [callers.submit(lifecycle.acquire) for _ in range(2)]
+        while len(works) < 2:
+            pass
+        for work in works:
+            work()
+
+        assert [session, session] == [each.result() for each in found]
+    assert [1] == openings
