@@ -11,6 +11,8 @@ from tests.harness.unsteady_api import UnsteadyAPI
 
 HISTORIES = 300
 AT_ONCE = 10
+QUICK = 60
+"""How many of them `make test` has time for."""
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,13 @@ def world(_prefect_server, simulators) -> Iterator[World]:
         yield world
 
 
-@pytest.mark.parametrize("first", range(1, HISTORIES + 1, AT_ONCE))
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(1, QUICK, AT_ONCE),
+        *(pytest.param(it, marks=pytest.mark.slow) for it in range(QUICK + 1, HISTORIES, AT_ONCE)),
+    ],
+)
 def test_a_history_leaves_nothing_behind(world, first):
     """No session open, no job paid twice, no result lost or swapped, nothing kept back."""
     found = {seed: world.play(seed) for seed in range(first, first + AT_ONCE)}
