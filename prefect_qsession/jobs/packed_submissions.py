@@ -22,7 +22,8 @@ class _PackMember:
 
     request: Request
     is_gone: bool = False
-    """Whether it was cut off before the pack went."""
+    """Whether it was cut off: if the pack had not gone by then, it goes without."""
+    pack: "Pack[_PackMember] | None" = None
     full: Event = field(default_factory=Event)
     """Set when the pack takes no more."""
     closed: Event = field(default_factory=Event)
@@ -57,6 +58,8 @@ class PackedSubmissions:
         self._clock = clock
         self._packs: Packs[_PackMember] = Packs(window_seconds)
         self._lock = Lock()
+        self._left: dict[str, _PackMember] = {}
+        """Those who were cut off, by what they asked for."""
 
     def submit(self, request: Request) -> Submission:
         """Submit a request, with others of its kind if there are any; raises as it does alone."""
@@ -68,26 +71,51 @@ class PackedSubmissions:
             or _is_on_event_loop()
         ):
             return self._submit(request)
+        # Asked for before, by a thread that was cut off: perhaps in a pack that went all the same.
+        left = self._left.pop(request.identity.request, None)
+        if left is not None and (answer := self._answer_to(left)) is not None:
+            return answer
         me = _PackMember(request)
-        with self._lock:
-            pack, leads = self._packs.put(kind, me, request.executions, most, self._clock())
-            first = pack.items[0]
-            if pack.is_closed:
-                first.full.set()
         try:
-            if leads:
-                self._collect(kind, pack, me)
-            else:
-                first.closed.wait()
+            return self._submit_with_others(kind, most, me)
+        except QSessionError:
+            raise
         except BaseException:
             me.is_gone = True
+            self._left[request.identity.request] = me
+            # Nobody waits for one who is gone.
+            me.closed.set()
             raise
+
+    def _submit_with_others(self, kind: Hashable, most: int, me: _PackMember) -> Submission:
+        with self._lock:
+            pack, leads = self._packs.put(kind, me, me.request.executions, most, self._clock())
+            first = pack.items[0]
+            me.pack = pack
+            if pack.is_closed:
+                first.full.set()
+        if leads:
+            self._collect(kind, pack, me)
+        else:
+            first.closed.wait()
         outcome = self._decide(pack, first)
         if outcome is None or first.sent is None or me not in first.sent:
-            return self._submit(request)
+            return self._submit(me.request)
         if isinstance(outcome, ServiceError):
             raise outcome
         return replace(outcome, position=first.sent.index(me))
+
+    def _answer_to(self, left: _PackMember) -> Submission | None:
+        """Return what the pack has for one who was cut off; None if it went without, or not."""
+        if left.pack is None:
+            return None
+        first = left.pack.items[0]
+        if first.sent is None or left not in first.sent:
+            return None
+        outcome = self._decide(left.pack, first)
+        if not isinstance(outcome, Submission):
+            return None
+        return replace(outcome, position=first.sent.index(left))
 
     def _collect(self, kind: Hashable, pack: Pack[_PackMember], first: _PackMember) -> None:
         """Wait until the window is over; those who wait are always freed."""

@@ -36,6 +36,7 @@ class Bench:
 
     def __init__(self, window_seconds: float, cut_off: int = 0) -> None:
         self.asked: list[Request] = []
+        self.waiting = 0
         self.cut_off = cut_off
         self.goes_on = Event()
         self.goes_on.set()
@@ -43,6 +44,7 @@ class Bench:
         self.packs = PackedSubmissions(window_seconds, self.submit)
 
     def submit(self, asked: Request) -> Submission:
+        self.waiting += 1
         self.goes_on.wait()
         with self._lock:
             self.asked.append(asked)
@@ -114,3 +116,37 @@ def test_on_an_event_loop_nobody_waits_for_others(count):
         asked.identity for asked in bench.asked
     ]
     assert [None] * count == [submission.position for submission in submissions]
+
+
+def test_one_who_was_cut_off_finds_the_pack_that_went_with_it():
+    """Its task is tried again while another member submits the pack: it is not paid once more."""
+    bench = Bench(0.3, cut_off=1)
+    requests = [request(number) for number in range(3)]
+    bench.goes_on.clear()
+    with ThreadPoolExecutor(4) as threads:
+        answers = []
+        for number, one in enumerate(requests, start=1):
+            answers.append(threads.submit(bench.all_at_once, [one]))
+            wait_until(lambda number=number: number <= bench._members())
+        wait_until(lambda: bench.waiting)
+        bench.goes_on.set()
+        found = [answer.result()[0] for answer in answers]
+    cut_off = [isinstance(answer, CutOff) for answer in found].index(True)
+
+    again = bench.packs.submit(requests[cut_off])
+
+    assert 2 == len(bench.asked)
+    assert {0, 1, 2} == {again.position, *(it.position for it in found if it is not found[cut_off])}
+
+
+def test_one_who_was_cut_off_before_the_pack_went_goes_alone():
+    """The pack goes without it."""
+    gone = Bench(0.3)
+    gone.packs._clock = lambda: (_ for _ in ()).throw(CutOff)
+    asked = request(1)
+    with pytest.raises(CutOff):
+        gone.packs.submit(asked)
+    gone.packs._clock = time.monotonic
+
+    assert gone.packs.submit(asked).position is None
+    assert [asked.identity] == [each.identity for each in gone.asked]
