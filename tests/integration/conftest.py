@@ -22,6 +22,9 @@ from prefect_qsession.emulator import Emulator
 from prefect_qsession.release.guardian import guardian
 from prefect_qsession.release.ledger import PrefectLedger
 
+# So that a difference is shown, not only that there is one.
+pytest.register_assert_rewrite("tests.integration.parity")
+
 LAST_SECONDS = 10.0
 """What logs and events have to be sent, after the last test."""
 
