@@ -23,6 +23,9 @@ def world(_prefect_server, simulators) -> Iterator[World]:
         yield world
 
 
+# A task's timeout is an exception that Prefect throws into its thread, wherever that is by then.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     "first",
     [
