@@ -70,7 +70,11 @@ def tables(found: Iterable[Found]) -> str:
     cells = {it.combination: it for it in found}
     pythons = sorted({it.python for it in cells}, key=lambda version: int(version.split(".")[1]))
     rows = sorted({(it.prefect, it.client) for it in cells})
-    newest = {it.versions for it in cells.values() if it.combination.prefect == NEWEST}
+    newest = {
+        it.versions
+        for it in cells.values()
+        if it.combination.prefect == it.combination.client == NEWEST
+    }
     return "".join(
         (
             f"| Prefect | client | {' | '.join(f'Python {it}' for it in pythons)} |\n",
