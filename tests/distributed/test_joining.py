@@ -130,6 +130,7 @@ def test_a_task_that_is_moved_when_its_worker_dies_finds_its_job(
     assert ["close"] == outcomes(emulator)
 
 
+@pytest.mark.slow
 def test_a_flow_whose_pool_of_processes_broke_is_retried_without_paying_again(
     emulator, block, tmp_path
 ):
@@ -175,6 +176,7 @@ def test_threads_that_a_task_starts_are_the_tasks(runner, emulator, block, tmp_p
     assert ["close"] == outcomes(emulator)
 
 
+@pytest.mark.slow
 def test_forks_of_a_worker_are_told_what_to_do(emulator, block):
     """They may not count, nor pay, beside the worker; nor by Prefect's own `with_context`."""
 

@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from .conftest import REPOSITORY
 
 PAGES = REPOSITORY / "docs"
 
 
+@pytest.mark.slow
 def test_the_drawing_of_what_a_loop_costs_is_what_the_emulator_bills_now(tmp_path):
     """`make docs` would change nothing, and the page's words for it are the drawing's numbers."""
     command = [sys.executable, "-m", "docs.costs", str(tmp_path / "costs.svg")]

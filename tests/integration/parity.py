@@ -36,7 +36,13 @@ def as_with_flow_and_runner(feature: Callable[[Decorator], Any]) -> Callable[[De
 
 
 def _as_test(feature: Callable[[Decorator], Any], *decorators: Decorator) -> Any:
-    @pytest.mark.parametrize("ours", decorators, ids=lambda decorator: decorator.__name__)
+    first, *others = decorators
+    ours_each = [
+        pytest.param(first, id=first.__name__),
+        *(pytest.param(it, id=it.__name__, marks=pytest.mark.slow) for it in others),
+    ]
+
+    @pytest.mark.parametrize("ours", ours_each)
     def test(ours):
         # Each run would wait for the thread of its heartbeat, which sleeps for a second.
         with without_heartbeats():

@@ -196,6 +196,7 @@ def die(server, emulator) -> str:
     return server.call(emulator, DIES).stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_session_that_a_guardian_cancelled_is_one_event(server, make_emulator):
     """The guardian emits it by itself, for a script too; the hook, which may follow, adds none."""
     emulator = make_emulator()

@@ -128,6 +128,7 @@ def test_a_fork_is_told_what_to_do_and_its_parents_session_goes_on(way, work, bl
     assert ["close"] == outcomes(emulator)
 
 
+@pytest.mark.slow
 def test_scipys_processes_are_told_what_to_do(block, emulator):
     """`workers=2` forks a pool, and passes on what its processes raise."""
 
@@ -143,6 +144,7 @@ def test_scipys_processes_are_told_what_to_do(block, emulator):
     assert ["close"] == outcomes(emulator)
 
 
+@pytest.mark.slow
 def test_a_process_that_begins_anew_is_told_what_to_do(block, emulator):
     """With spawn, as with joblib's loky, it knows of no flow run."""
 

@@ -11,7 +11,7 @@ from tests.harness.unsteady_api import UnsteadyAPI
 
 HISTORIES = 300
 AT_ONCE = 10
-QUICK = 60
+QUICK = 20
 """How many of them `make test` has time for."""
 
 

@@ -66,6 +66,7 @@ def test_the_readme_and_the_quick_start_show_the_same_flow():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS, ids=[f"{it.page}-{it.program}" for it in ENDINGS])
 def test_a_program_on_a_page_runs_as_it_says(ending, make_emulator, tmp_path):
     """Saved under its name and run by Python, with the block that the pages name."""

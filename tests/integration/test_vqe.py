@@ -33,6 +33,7 @@ def in_one_closed_session(emulator) -> bool:
     return ["close"] == outcomes(emulator) and {emulator.sessions[0].id} == sessions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bond_length", [0.75, 1.5])
 def test_with_shot_noise_the_energy_of_hydrogen_is_within_twenty_millihartree(
     bond_length, use, make_emulator
