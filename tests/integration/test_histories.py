@@ -1,4 +1,4 @@
-"""What holds whatever goes wrong: three hundred histories, of the ten thousand of the benchmark."""
+"""What holds whatever goes wrong: sixty histories, of the ten thousand of the benchmark."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.harness.histories.found import Found
 from tests.harness.histories.world import World
 from tests.harness.unsteady_api import UnsteadyAPI
 
-HISTORIES = 300
+HISTORIES = 60
 AT_ONCE = 10
 QUICK = 20
 """How many of them `make test` has time for."""
