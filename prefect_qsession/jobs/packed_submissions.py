@@ -5,7 +5,6 @@ Each gets its own result out of it. A pack that is refused, or fails, costs nobo
 PUB it is: every member then goes by itself.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from threading import Event, Lock
 from prefect_qsession.exceptions import QSessionError, ServiceError
 from prefect_qsession.jobs.job_requests import Request, Submission
 from prefect_qsession.jobs.packing import MOST_EXECUTIONS, Pack, Packs, identity_of, most_members
+from prefect_qsession.prefect_api.threads import running_loop
 
 
 @dataclass(eq=False)
@@ -68,7 +68,7 @@ class PackedSubmissions:
             kind is None
             or most < 2  # noqa: PLR2004 - itself
             or request.executions > MOST_EXECUTIONS
-            or _is_on_event_loop()
+            or running_loop() is not None
         ):
             return self._submit(request)
         # Asked for before, by a thread that was cut off: perhaps in a pack that went all the same.
@@ -169,14 +169,6 @@ class PackedSubmissions:
         # Looked at again: of what others ask for, this thread may know how it was before.
         with each_circuit_seen_once():
             return self._submit(together)
-
-
-def _is_on_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _kind(request: Request) -> Hashable | None:

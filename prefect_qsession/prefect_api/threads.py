@@ -1,5 +1,6 @@
 """Threads beside a flow's own."""
 
+import asyncio
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from threading import Thread
@@ -22,6 +23,14 @@ def start_thread(target: Callable[[], object], name: str) -> Thread:
     thread = Thread(target=copy_context().run, args=(target,), name=name, daemon=True)
     thread.start()
     return thread
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that whatever blocks here would hold; None if there is none."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class CarriedContext:

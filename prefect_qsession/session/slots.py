@@ -24,7 +24,7 @@ from prefect.exceptions import ObjectNotFound
 
 from prefect_qsession.exceptions import SlotHeld, SlotUnavailable, UnknownLimit
 from prefect_qsession.prefect_api.clients import short_timeout_client
-from prefect_qsession.prefect_api.threads import start_thread
+from prefect_qsession.prefect_api.threads import running_loop, start_thread
 
 _asked_on: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar(
     "qsession_asked_on", default=None
@@ -80,7 +80,7 @@ class Slot:
         self._enclosing = {flow_run_id, *enclosing}
         self._gives_way = gives_way
         self._within_seconds = within_seconds
-        self._loop = _running_loop()
+        self._loop = running_loop()
         self._holder = ConcurrencyLeaseHolder(type="flow_run", id=flow_run_id)
         self._logger = logger
         self._look_every_seconds = look_every_seconds
@@ -231,18 +231,11 @@ class Slot:
 @contextmanager
 def asked_on_this_loop() -> Iterator[None]:
     """Have what is started inside, in a thread, know the event loop that waits, if one does."""
-    token = _asked_on.set(_running_loop())
+    token = _asked_on.set(running_loop())
     try:
         yield
     finally:
         _asked_on.reset(token)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 class _LimitFull(Exception):

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 from prefect import flow, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import State
 
 from prefect_qsession import SessionTaskRunner, session_flow
@@ -44,21 +43,14 @@ def _as_test(feature: Callable[[Decorator], Any], *decorators: Decorator) -> Any
 
     @pytest.mark.parametrize("ours", ours_each)
     def test(ours):
-        # Each run would wait for the thread of its heartbeat, which sleeps for a second.
-        with without_heartbeats():
-            expected = feature(flow)
+        expected = feature(flow)
 
-            assert expected is not None
-            assert expected == feature(ours)
+        assert expected is not None
+        assert expected == feature(ours)
 
     test.__name__ = feature.__name__
     test.__doc__ = feature.__doc__
     return test
-
-
-def without_heartbeats() -> AbstractContextManager[Any]:
-    """Leave out the heartbeat of flow runs inside."""
-    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def ending(state: State) -> tuple:

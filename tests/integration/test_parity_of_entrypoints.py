@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from prefect.workers.process import ProcessWorker
 
 from prefect_qsession.decorators import SessionFlow, session_flow
 from tests.integration import user_code
-from tests.integration.parity import ending, run_of, value_or_error, without_heartbeats
+from tests.integration.parity import ending, run_of, value_or_error
 
 PLAIN = "from prefect import flow\n"
 OURS = "from prefect_qsession import session_flow as flow\n"
@@ -46,13 +46,6 @@ FLOWS: dict[str, dict[str, Any]] = {
 METHODS = ["Lab.of_instance", "Lab.of_instance_async"]
 
 MakeFile = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def _without_heartbeats() -> Iterator[None]:
-    """Have no run wait for the thread of its heartbeat, which sleeps for a second."""
-    with without_heartbeats():
-        yield
 
 
 @pytest.fixture
